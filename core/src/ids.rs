@@ -1,0 +1,122 @@
+//! Names of things: snowflakes from the chat server and ids that the core gives out.
+//!
+//! Snowflakes are newtypes so that a user can never be passed where a channel is meant. Ids from
+//! the core are generational (see [`crate::slab`]): one that outlived its object names nothing.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use serde::{Serialize, Serializer};
+
+use crate::slab::{Key, SlabId};
+
+macro_rules! snowflake {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// On the wire a string of 1 to 20 digits; integers are accepted. Never zero.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(NonZeroU64);
+
+        impl $name {
+            /// The snowflake of this number; `None` for zero.
+            #[must_use]
+            pub const fn new(raw: u64) -> Option<Self> {
+                match NonZeroU64::new(raw) {
+                    Some(raw) => Some(Self(raw)),
+                    None => None,
+                }
+            }
+
+            /// The snowflake as a number.
+            #[must_use]
+            pub const fn as_u64(self) -> u64 {
+                self.0.get()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+snowflake! {
+    /// A guild (community) of the chat server.
+    GuildId;
+    /// A voice channel, or a direct or group call.
+    ChannelId;
+    /// A user account.
+    UserId;
+}
+
+macro_rules! slab_id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Key);
+
+        impl SlabId for $name {
+            fn from_key(key: Key) -> Self {
+                Self(key)
+            }
+
+            fn key(self) -> Key {
+                self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({}.{})", stringify!($name), self.0.index, self.0.generation)
+            }
+        }
+    )*};
+}
+
+slab_id! {
+    /// One accepted TCP connection.
+    ConnId;
+    /// One channel of one chat server.
+    RoomId;
+    /// One voice state: a user whom a chat server placed in a channel.
+    MemberId;
+    /// One participant's media endpoint on a relay.
+    LegId;
+}
+
+/// A relay: one UDP socket and the thread that serves it. Relay `n` listens on the media port + n.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct RelayId(pub u16);
+
+/// A chat server, by its position in [`crate::config::Config::control_clients`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ControlId(pub u16);
+
+/// An RTP synchronisation source: the number by which receivers know a speaker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Ssrc(pub u32);
+
+impl Ssrc {
+    /// The first of the session's four numbers. Each session owns `4·r ..= 4·r + 3`: audio, then
+    /// room for video and retransmission, so one masked look-up finds the leg.
+    #[must_use]
+    pub const fn session_base(self) -> Self {
+        Self(self.0 & !3)
+    }
+}
