@@ -1,0 +1,100 @@
+//! What the core is told once, at the start.
+//!
+//! Plain data. Hosts build it from their own configuration file; [`Config::validate`] runs in
+//! `Server::new`, so an invalid one never serves.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use crate::crypto::auth::ControlSecret;
+use crate::limits::{LimitError, Limits};
+
+/// Everything that a `Server` is told at its start.
+#[derive(Debug)]
+pub struct Config {
+    /// The chat servers that may give orders, each with channels of its own.
+    pub control_clients: Vec<ControlClient>,
+    /// How long calls go on after the control link was lost and no chat server came back.
+    /// Up to 24 hours.
+    pub control_grace: Duration,
+    /// `host:port` of the voice gateway as clients must dial it; chat servers pass it on.
+    pub gateway_endpoint: String,
+    /// For each relay the public address that the voice Ready names. At least one.
+    pub relays: Vec<SocketAddrV4>,
+    /// Offer the xsalsa20 modes of old client libraries as well, behind the AEAD modes.
+    pub legacy_modes: bool,
+    /// How long calls go on untouched after a drain began.
+    pub drain: Duration,
+    /// Every bound.
+    pub limits: Limits,
+}
+
+/// One chat server.
+#[derive(Debug)]
+pub struct ControlClient {
+    /// Its name in logs, events and metrics.
+    pub name: String,
+    /// What it identifies with.
+    pub secret: ControlSecret,
+}
+
+/// A configuration that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A limit out of its range.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// No relay address.
+    #[error("at least one relay address is needed")]
+    NoRelay,
+    /// A relay address that clients cannot send to.
+    #[error(
+        "relay address {0} is not usable: give the IPv4 address and UDP port that clients reach"
+    )]
+    RelayAddress(SocketAddrV4),
+    /// Two chat servers of one name.
+    #[error("two control clients are named {0:?}: names must differ")]
+    DuplicateClient(String),
+    /// Two chat servers with one secret: nobody could tell them apart.
+    #[error("the control clients {0:?} and {1:?} have the same secret: each needs its own")]
+    SharedSecret(String, String),
+    /// Grace over a day.
+    #[error("control grace of {0:?} is too long: at most 24 hours")]
+    Grace(Duration),
+}
+
+impl Config {
+    /// Checks that this can be served.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.limits.validate()?;
+        if self.relays.is_empty() {
+            return Err(ConfigError::NoRelay);
+        }
+        for address in &self.relays {
+            let ip = address.ip();
+            if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast()
+            {
+                return Err(ConfigError::RelayAddress(*address));
+            }
+        }
+        for (at, client) in self.control_clients.iter().enumerate() {
+            for other in &self.control_clients[..at] {
+                if other.name == client.name {
+                    return Err(ConfigError::DuplicateClient(client.name.clone()));
+                }
+                if other.secret.matches_plain(client.secret.expose()) {
+                    let (a, b) = (other.name.clone(), client.name.clone());
+                    return Err(ConfigError::SharedSecret(a, b));
+                }
+            }
+        }
+        if self.control_grace > Duration::from_secs(86_400) {
+            return Err(ConfigError::Grace(self.control_grace));
+        }
+        Ok(())
+    }
+}
