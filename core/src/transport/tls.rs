@@ -245,6 +245,10 @@ const RECORD_BYTES: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
+    use rustls::server::ServerSessionMemoryCache;
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{HandshakeKind, SupportedProtocolVersion};
+
     use super::*;
 
     #[derive(Debug)]
@@ -286,53 +290,57 @@ mod tests {
         Ok(received)
     }
 
+    /// A client that is willing to resume, unlike [`TlsTrust::from_pem`].
+    fn resuming_client(chain: &str, version: &'static SupportedProtocolVersion) -> TlsTrust {
+        let mut trusted = RootCertStore::empty();
+        trusted.add(certificates(chain.as_bytes()).unwrap().remove(0)).unwrap();
+        let config = ClientConfig::builder_with_details(
+            Arc::new(rustls::crypto::ring::default_provider()),
+            Arc::new(FixedTime(1_700_000_000)),
+        )
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+        TlsTrust(Arc::new(config))
+    }
+
+    fn connect(trust: &TlsTrust, identity: &TlsIdentity) -> HandshakeKind {
+        let mut server = TlsSession::accept(identity).unwrap();
+        let mut client = TlsSession::connect(trust, "voice.test").unwrap();
+        client.0.writer().write_all(b"hello").unwrap();
+        assert_eq!(converse(&mut client, &mut server).unwrap(), b"hello");
+        assert!(!server.is_handshaking() && !client.is_handshaking());
+        server.0.handshake_kind().unwrap()
+    }
+
     #[test]
     fn a_full_handshake_never_asks_the_server_for_the_time() {
         let (chain, key) = material();
-        for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-            let config = server_config(chain.as_bytes(), key.as_bytes(), Arc::new(NoTime)).unwrap();
-            let mut trusted = RootCertStore::empty();
-            trusted.add(certificates(chain.as_bytes()).unwrap().remove(0)).unwrap();
-            // Willing to resume, so that a server that can would be asked to.
-            let client = ClientConfig::builder_with_details(
-                Arc::new(rustls::crypto::ring::default_provider()),
-                Arc::new(FixedTime(1_700_000_000)),
-            )
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
-            let (identity, trust) = (TlsIdentity(Arc::new(config)), TlsTrust(Arc::new(client)));
+        for version in [&TLS13, &TLS12] {
+            let config = server_config(chain.as_bytes(), key.as_bytes(), Arc::new(NoTime));
+            let identity = TlsIdentity::from(Arc::new(config.unwrap()));
+            let trust = resuming_client(&chain, version);
             for _ in 0..2 {
-                let mut server = TlsSession::accept(&identity).unwrap();
-                let mut client = TlsSession::connect(&trust, "voice.test").unwrap();
-                let mut early = Vec::new();
-                client.seal(b"hello", &mut early);
-                let mut none = Vec::new();
-                server.feed(&mut &early[..], &mut Vec::new(), &mut none);
-                client.feed(&mut &none[..], &mut Vec::new(), &mut early);
-                early.clear();
-                let mut input = &none[..];
-                while !input.is_empty() {
-                    client.feed(&mut input, &mut Vec::new(), &mut early);
-                }
-                let mut received = Vec::new();
-                let (mut input, mut reply) = (&early[..], Vec::new());
-                while !input.is_empty() {
-                    server.feed(&mut input, &mut received, &mut reply);
-                }
-                let mut input = &reply[..];
-                let mut last = Vec::new();
-                while !input.is_empty() {
-                    client.feed(&mut input, &mut Vec::new(), &mut last);
-                }
-                let mut input = &last[..];
-                while !input.is_empty() {
-                    server.feed(&mut input, &mut received, &mut reply);
-                }
-                assert!(!server.is_handshaking() && !client.is_handshaking());
-                assert_eq!(received, b"hello");
+                assert_eq!(connect(&trust, &identity), HandshakeKind::Full);
             }
+        }
+    }
+
+    #[test]
+    fn an_offer_to_resume_leads_to_a_full_handshake() {
+        let (chain, key) = material();
+        for version in [&TLS13, &TLS12] {
+            let trust = resuming_client(&chain, version);
+            let time = Arc::new(FixedTime(1_700_000_000));
+            let mut other = server_config(chain.as_bytes(), key.as_bytes(), time).unwrap();
+            other.session_storage = ServerSessionMemoryCache::new(8);
+            other.send_tls13_tickets = 2;
+            let other = TlsIdentity::from(Arc::new(other));
+            assert_eq!(connect(&trust, &other), HandshakeKind::Full);
+            assert_eq!(connect(&trust, &other), HandshakeKind::Resumed);
+            let ours = TlsIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+            assert_eq!(connect(&trust, &ours), HandshakeKind::Full);
         }
     }
 
