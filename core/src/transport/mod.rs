@@ -9,6 +9,7 @@
 //! split. Two things are drawn by libraries instead of [`crate::entropy`]: the bytes inside TLS and
 //! the mask bytes of frames in the client role.
 
+mod event;
 mod pipe;
 mod stack;
 #[cfg(feature = "tls")]
@@ -19,7 +20,8 @@ mod tls;
 mod upgrade;
 mod websocket;
 
-pub use stack::{Stage, Transport, TransportConfig, TransportEvent};
+pub use event::{Stage, TransportConfig, TransportEvent};
+pub use stack::Transport;
 pub use tls::{TlsIdentity, TlsTrust};
 
 /// Why TLS material or a connection attempt was refused. Always the host's own input, never a peer.

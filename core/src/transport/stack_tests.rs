@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::Limits;
 
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
@@ -267,15 +268,10 @@ fn a_message_over_the_outbound_limit_fails_the_connection() {
 
 #[test]
 fn debug_text_holds_no_payload() {
-    let events = [
-        TransportEvent::Text("secret".to_owned()),
-        TransportEvent::Binary(Bytes::from_static(b"secret")),
-        TransportEvent::Opened { target: "/secret".to_owned() },
-    ];
     let mut server = opened();
     server.send_text("secret");
-    let text = format!("{events:?} {server:?}");
-    assert!(!text.contains("secret") && !text.contains("115, 101"), "{text}");
+    let text = format!("{server:?}");
+    assert!(!text.contains("secret") && !text.contains("115"), "{text}");
 }
 
 #[test]
