@@ -8,3 +8,4 @@ pub mod reasons;
 pub mod slab;
 pub mod stats;
 pub mod time;
+pub mod wire;
