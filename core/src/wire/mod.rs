@@ -8,6 +8,9 @@
 //! | module | speaks |
 //! |---|---|
 //! | [`gateway`] | JSON between voice clients and this server |
+//! | [`lvsp`] | JSON between chat servers and this server |
+//! | [`discovery`] | UDP address discovery, pings, keepalives; which datagram is what |
+//! | [`rtp`], [`rtcp`] | media headers |
 //! | [`close`] | WebSocket close codes of both protocols |
 //! | [`json`], [`secret`] | what the JSON codecs share |
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -24,7 +27,7 @@ pub mod close;
 pub mod discovery;
 pub mod gateway;
 pub mod json;
-// pub mod lvsp;
+pub mod lvsp;
 pub mod rtcp;
 pub mod rtp;
 pub mod secret;
