@@ -30,3 +30,4 @@ pub mod slab;
 pub mod stats;
 pub mod time;
 pub mod transport;
+pub mod wire;
