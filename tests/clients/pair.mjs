@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ChatServer } from "./chat-server.mjs";
-import { Program, stopAll, within } from "./programs.mjs";
+import { Program, isStopping, stopAll, within } from "./programs.mjs";
 import { freePorts, makeCertificates, writeConfig } from "./setup.mjs";
 
 const USAGE = `\
@@ -163,6 +163,7 @@ async function runDirection(run, direction) {
     console.log(`pass  ${direction.name}: ${seen}, same sha256`);
     return true;
   } catch (e) {
+    if (isStopping()) return false; // interrupted: what went wrong is no news
     for (const p of programs.slice(1)) await p.stop();
     console.log(`FAIL  ${direction.name}: ${e.message}`);
     for (const p of programs) console.log(p.tail(TAIL_LINES));
@@ -180,7 +181,7 @@ async function main(options) {
     for (const direction of directions) if (await runDirection(run, direction)) passed++;
     run.chat.close();
   } catch (e) {
-    console.log(`FAIL  ${e.message}`);
+    if (!isStopping()) console.log(`FAIL  ${e.message}`);
   } finally {
     await stopAll();
   }

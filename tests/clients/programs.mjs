@@ -86,6 +86,8 @@ export class Program {
   }
 }
 
+export const isStopping = () => stopping;
+
 /** Ends everything and lets nothing new start. */
 export async function stopAll() {
   stopping = true;
