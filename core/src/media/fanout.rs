@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use crate::ids::LegId;
 use crate::media::batch::TransmitBatch;
-use crate::media::leg::{Leg, Spent};
+use crate::media::leg::{Keyed, Leg, Spent};
 use crate::media::news::{News, Note};
 use crate::reasons::DropReason;
 use crate::stats::RelayStats;

@@ -10,8 +10,9 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use crate::crypto::cipher::Cipher;
-use crate::crypto::nonce::ServerNonce;
+use crate::crypto::cipher::{Cipher, MediaKey, OpenError};
+use crate::crypto::mode::Mode;
+use crate::crypto::nonce::{Observed, ServerNonce};
 use crate::crypto::replay::ReplayWindow;
 use crate::ids::{LegId, Ssrc};
 use crate::limits::Limits;
@@ -98,8 +99,9 @@ pub(super) struct Leg {
 /// A leg's key and everything that is counted under it. A fresh key starts all of it anew.
 #[derive(Debug)]
 pub(super) struct Keyed {
-    pub(super) cipher: Cipher,
-    pub(super) nonce: ServerNonce,
+    cipher: Cipher,
+    nonce: ServerNonce,
+    pub(super) mode: Mode,
     pub(super) window: ReplayWindow,
     /// Packets sealed under this key.
     pub(super) sealed: u64,
@@ -152,19 +154,65 @@ impl Leg {
             figures: LegFigures::default(),
         }
     }
+
+    /// Whether copies are made for it.
+    pub(super) const fn receives(&self) -> bool {
+        self.permissions.hear && self.keyed.is_some() && self.binding.address().is_some()
+    }
+}
+
+/// Why a packet was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OpenFailure {
+    /// Too short to have been sealed.
+    Malformed,
+    /// Not sealed under this key, or changed on the way.
+    Unauthentic,
+    /// Authentic, but its nonce is one of ours. The key is spent.
+    Collision,
 }
 
 impl Keyed {
-    pub(super) const fn new(cipher: Cipher, nonce: ServerNonce, window: ReplayWindow) -> Self {
+    pub(super) fn new(mode: Mode, key: &MediaKey, nonce_prefix: [u8; 20]) -> Self {
         Self {
-            cipher,
-            nonce,
-            window,
+            cipher: Cipher::new(mode, key),
+            nonce: ServerNonce::new(mode, nonce_prefix),
+            window: ReplayWindow::default(),
+            mode,
             sealed: 0,
             sealed_at: Timestamp::ZERO,
             spent: Spent::No,
             heard: false,
         }
+    }
+
+    /// Seals a packet whose hidden part comes in two pieces. `None` when the key is used up.
+    #[inline]
+    pub(super) fn seal(
+        &mut self,
+        clear: &[u8],
+        hidden: [&[u8]; 2],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let suffix = self.nonce.next()?;
+        self.cipher.seal_into(clear, hidden, suffix.as_ref(), out)
+    }
+
+    /// Opens a packet in place and returns its clear and its hidden part.
+    pub(super) fn open<'p>(
+        &mut self,
+        packet: &'p mut [u8],
+        clear_bytes: usize,
+    ) -> Result<(&'p [u8], &'p [u8]), OpenFailure> {
+        let opened = self.cipher.open(packet, clear_bytes).map_err(|error| match error {
+            OpenError::TooShort => OpenFailure::Malformed,
+            OpenError::Unauthentic => OpenFailure::Unauthentic,
+        })?;
+        if self.spent == Spent::No && self.nonce.observe(opened.suffix) == Observed::Collision {
+            self.spent = Spent::Collided;
+            return Err(OpenFailure::Collision);
+        }
+        Ok((opened.clear, opened.plaintext))
     }
 }
 

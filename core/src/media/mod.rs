@@ -18,6 +18,7 @@
 pub mod batch;
 pub mod command;
 pub mod fanout;
+mod intake;
 mod leg;
 mod news;
 mod rate;

@@ -1,9 +1,8 @@
 //! Takes datagrams in, decides about each, and hands out what it leads to.
 //!
-//! Decided here: which datagrams are taken, in the order of checks that costs a stranger's
-//! garbage least; what the forwarded header says. Not here: copies (`fanout.rs`), where legs are
-//! (`room.rs`), which address a leg is bound to (`leg.rs`), and who may speak or hear (the control
-//! plane, through commands).
+//! Decided here: what a command does, and what the host sees. Not here: which datagrams are taken
+//! (`intake.rs`), copies (`fanout.rs`), where legs are (`room.rs`), which address a leg is bound to
+//! (`leg.rs`), and who may speak or hear (the control plane, through commands).
 //!
 //! Between calls nothing of a datagram is left but counters: media is never queued. From
 //! [`Relay::handle_datagram`] to the dropped [`Fanout`] nothing is allocated or freed.
@@ -13,13 +12,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{LegId, RelayId, RoomId, Ssrc};
 use crate::limits::Limits;
-use crate::media::batch::DATAGRAM_BYTES;
 use crate::media::command::{Permissions, RelayCommand, RelayEvent};
-use crate::media::fanout::{Copies, Fanout, HEAD_BYTES, Reply};
+use crate::media::fanout::{Copies, Fanout};
+use crate::media::intake::Verdict;
 pub use crate::media::leg::LegFigures;
-use crate::media::leg::{Keyed, Leg, MediaLimits, Move, is_forbidden, normalise};
+use crate::media::leg::{Keyed, Leg, MediaLimits, normalise};
 use crate::media::news::{News, Note};
-use crate::media::room::{Place, Rooms};
+use crate::media::room::Rooms;
 use crate::reasons::DropReason;
 use crate::stats::RelayStats;
 use crate::time::Timestamp;
@@ -28,22 +27,16 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Relay {
     id: RelayId,
-    limits: MediaLimits,
-    loopback_allowed: bool,
+    pub(super) limits: MediaLimits,
+    pub(super) loopback_allowed: bool,
     /// The latest time that an input carried.
-    now: Timestamp,
-    rooms: Rooms,
+    pub(super) now: Timestamp,
+    pub(super) rooms: Rooms,
     /// Which leg is bound to an address, for pings alone: they name no SSRC. Keys are addresses
     /// that strangers choose, hence the random hasher.
-    by_address: HashMap<SocketAddr, LegId>,
-    news: News,
-    stats: RelayStats,
-}
-
-/// What is to be done with a datagram that is not dropped.
-enum Verdict<'p> {
-    Reply(Reply),
-    Forward { from: Place, head: [u8; HEAD_BYTES], payload: &'p [u8] },
+    pub(super) by_address: HashMap<SocketAddr, LegId>,
+    pub(super) news: News,
+    pub(super) stats: RelayStats,
 }
 
 impl Relay {
@@ -192,7 +185,8 @@ impl Relay {
     }
 }
 
-fn unbind(by_address: &mut HashMap<SocketAddr, LegId>, address: SocketAddr, leg: LegId) {
+/// Takes an address out of the table of pings.
+pub(super) fn unbind(by_address: &mut HashMap<SocketAddr, LegId>, address: SocketAddr, leg: LegId) {
     // Another leg may have been bound to the same address since.
     if by_address.get(&address) == Some(&leg) {
         by_address.remove(&address);
