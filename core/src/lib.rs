@@ -1,6 +1,27 @@
-//! Sans-IO core.
+//! The pure core of a self-hosted voice server for Discord-compatible chat servers.
+//!
+//! Bytes, datagrams and the current time go in; bytes, datagrams, deadlines and events come out.
+//! There is no socket, clock, thread, lock, log line, file or global in this crate: the same
+//! inputs, times and entropy give the same outputs. What drives it is a *host*: the `lvsp-mio`
+//! binary, an async runtime, a test in virtual time.
+//!
+//! Two machines do the work. [`server::Server`] owns everything rare and complicated: chat servers
+//! (LVSP), voice clients (the voice gateway), channels. [`media::Relay`] owns everything frequent
+//! and simple: one UDP socket's packets, opened once and sealed for each receiver. Between them
+//! pass plain values, [`media::command::RelayCommand`] and [`media::command::RelayEvent`].
+//!
+//! # The run loop
+//!
+//! 1. Wait until a socket is ready or [`server::Server::poll_timeout`] is reached.
+//! 2. Take a bounded batch of datagrams from the UDP socket, *then* apply every queued
+//!    `RelayCommand`, *then* handle the batch, filling one `TransmitBatch`, and send it.
+//! 3. Feed relay events and TCP bytes to the server, then `handle_timeout`.
+//! 4. Take `poll_output` until `None`; queue relay commands at once.
+//! 5. Only then write `outbound` bytes: so no datagram meets a relay that has not heard of its
+//!    session.
 #![forbid(unsafe_code)]
 
+pub mod crypto;
 pub mod entropy;
 pub mod ids;
 pub mod limits;
@@ -8,3 +29,4 @@ pub mod reasons;
 pub mod slab;
 pub mod stats;
 pub mod time;
+pub mod transport;

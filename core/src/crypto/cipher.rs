@@ -1,0 +1,302 @@
+//! Sealing and opening of packets, in place and without allocation.
+//!
+//! A [`Cipher`] keeps its key schedule, which costs as much as sealing a packet. The layout of each
+//! mode is in [`super::mode`]. Invariant: what failed to authenticate leaves no plaintext behind.
+
+use aes_gcm::Aes256Gcm;
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
+#[cfg(feature = "legacy-modes")]
+use xsalsa20poly1305::XSalsa20Poly1305;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::mode::{Mode, TAG_BYTES};
+use crate::entropy::Entropy;
+
+/// The key of one session, for both directions. Wiped when dropped.
+///
+/// It can be neither compared nor printed; its `Debug` output, for types that hold one, is `..`:
+///
+/// ```compile_fail
+/// # use lvsp_core::crypto::cipher::MediaKey;
+/// println!("{}", MediaKey::new([0; 32]));
+/// ```
+/// ```compile_fail
+/// # use lvsp_core::crypto::cipher::MediaKey;
+/// let same = MediaKey::new([0; 32]) == MediaKey::new([0; 32]);
+/// ```
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct MediaKey([u8; 32]);
+
+impl MediaKey {
+    /// The key of these bytes, as a client reads them from Session Description.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A new random key.
+    pub fn generate(entropy: &mut (dyn Entropy + Send)) -> Self {
+        Self(entropy.bytes())
+    }
+
+    /// The bytes, for Session Description.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for MediaKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MediaKey(..)")
+    }
+}
+
+/// A packet that did not authenticate, or is too short to be one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the packet does not authenticate")]
+pub struct OpenError;
+
+/// An opened packet.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Opened<'a> {
+    /// The leading bytes that were clear.
+    pub clear: &'a [u8],
+    /// What was sealed.
+    pub plaintext: &'a mut [u8],
+    /// The counter that the nonce was made of, in the modes that have one.
+    pub counter: Option<[u8; 4]>,
+}
+
+enum Algorithm {
+    Aes(Box<Aes256Gcm>),
+    XChaCha(XChaCha20Poly1305),
+    #[cfg(feature = "legacy-modes")]
+    XSalsa(XSalsa20Poly1305),
+}
+
+/// A key ready for use in one mode.
+pub struct Cipher {
+    mode: Mode,
+    algorithm: Algorithm,
+}
+
+impl std::fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cipher").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+impl Cipher {
+    /// Prepares a key; `None` for a mode that was not compiled in.
+    #[must_use]
+    pub fn new(mode: Mode, key: &MediaKey) -> Option<Self> {
+        let algorithm = match mode {
+            Mode::Aes256GcmRtpSize | Mode::Aes256Gcm => {
+                Algorithm::Aes(Box::new(Aes256Gcm::new(key.expose().into())))
+            }
+            Mode::XChaCha20Poly1305RtpSize => {
+                Algorithm::XChaCha(XChaCha20Poly1305::new(key.expose().into()))
+            }
+            Mode::XSalsa20Poly1305LiteRtpSize
+            | Mode::XSalsa20Poly1305Lite
+            | Mode::XSalsa20Poly1305Suffix
+            | Mode::XSalsa20Poly1305 => Self::secretbox(key)?,
+        };
+        Some(Self { mode, algorithm })
+    }
+
+    #[cfg(feature = "legacy-modes")]
+    fn secretbox(key: &MediaKey) -> Option<Algorithm> {
+        use xsalsa20poly1305::KeyInit as _;
+        Some(Algorithm::XSalsa(XSalsa20Poly1305::new(key.expose().into())))
+    }
+
+    #[cfg(not(feature = "legacy-modes"))]
+    const fn secretbox(_: &MediaKey) -> Option<Algorithm> {
+        None
+    }
+
+    /// The mode.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Writes a sealed packet to the front of `out` and returns its length: `clear`, the sealed
+    /// parts of the plaintext one behind the other, and `suffix`.
+    ///
+    /// `suffix` has [`Mode::suffix_len`] bytes and must never be used twice under one key.
+    /// `None`, and `out` holds nothing of use, when it is too short or the suffix has another
+    /// length.
+    #[must_use]
+    pub fn seal_into(
+        &self,
+        clear: &[u8],
+        plaintext: [&[u8]; 2],
+        suffix: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        if suffix.len() != self.mode.suffix_len() {
+            return None;
+        }
+        let length = plaintext.iter().map(|part| part.len()).sum::<usize>();
+        let (head, rest) = out.split_at_mut_checked(clear.len())?;
+        head.copy_from_slice(clear);
+        let (sealed, rest) = rest.split_at_mut_checked(length + TAG_BYTES)?;
+        rest.get_mut(..suffix.len())?.copy_from_slice(suffix);
+        let (body, tag) = if self.mode.is_secretbox() {
+            let (tag, body) = sealed.split_at_mut_checked(TAG_BYTES)?;
+            (body, tag)
+        } else {
+            sealed.split_at_mut_checked(length)?
+        };
+        let [first, second] = plaintext;
+        body.get_mut(..first.len())?.copy_from_slice(first);
+        body.get_mut(first.len()..)?.copy_from_slice(second);
+        tag.copy_from_slice(&self.encrypt(clear, suffix, body)?);
+        Some(clear.len() + length + TAG_BYTES + suffix.len())
+    }
+
+    /// Opens a packet whose first `clear_len` bytes are clear, in place.
+    ///
+    /// # Errors
+    /// When it does not authenticate or is too short. The sealed part was wiped then.
+    pub fn open<'a>(
+        &self,
+        packet: &'a mut [u8],
+        clear_len: usize,
+    ) -> Result<Opened<'a>, OpenError> {
+        let (clear, rest) = packet.split_at_mut_checked(clear_len).ok_or(OpenError)?;
+        let clear: &'a [u8] = clear;
+        let sealed_len = rest.len().checked_sub(self.mode.suffix_len()).ok_or(OpenError)?;
+        let (sealed, suffix) = rest.split_at_mut_checked(sealed_len).ok_or(OpenError)?;
+        let suffix: &'a [u8] = suffix;
+        let body_len = sealed.len().checked_sub(TAG_BYTES).ok_or(OpenError)?;
+        let (body, tag) = if self.mode.is_secretbox() {
+            let (tag, body) = sealed.split_at_mut_checked(TAG_BYTES).ok_or(OpenError)?;
+            (body, tag)
+        } else {
+            sealed.split_at_mut_checked(body_len).ok_or(OpenError)?
+        };
+        let tag: [u8; TAG_BYTES] = (&*tag).try_into().map_err(|_| OpenError)?;
+        if self.decrypt(clear, suffix, body, &tag).is_none() {
+            body.zeroize();
+            return Err(OpenError);
+        }
+        Ok(Opened { clear, plaintext: body, counter: suffix.last_chunk().copied() })
+    }
+
+    fn encrypt(&self, clear: &[u8], suffix: &[u8], body: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
+        match &self.algorithm {
+            Algorithm::Aes(cipher) => {
+                let nonce = nonce::<12>(suffix);
+                let tag =
+                    cipher.encrypt_inout_detached((&nonce).into(), clear, body.into()).ok()?;
+                Some(tag.into())
+            }
+            Algorithm::XChaCha(cipher) => {
+                let nonce = nonce::<24>(suffix);
+                let tag =
+                    cipher.encrypt_inout_detached((&nonce).into(), clear, body.into()).ok()?;
+                Some(tag.into())
+            }
+            #[cfg(feature = "legacy-modes")]
+            Algorithm::XSalsa(cipher) => {
+                use xsalsa20poly1305::AeadInPlace as _;
+                let nonce = nonce::<24>(self.secretbox_nonce(clear, suffix));
+                let tag = cipher.encrypt_in_place_detached((&nonce).into(), b"", body).ok()?;
+                Some(tag.into())
+            }
+        }
+    }
+
+    fn decrypt(
+        &self,
+        clear: &[u8],
+        suffix: &[u8],
+        body: &mut [u8],
+        tag: &[u8; TAG_BYTES],
+    ) -> Option<()> {
+        match &self.algorithm {
+            Algorithm::Aes(cipher) => {
+                let nonce = nonce::<12>(suffix);
+                let (nonce, tag) = ((&nonce).into(), tag.into());
+                cipher.decrypt_inout_detached(nonce, clear, body.into(), tag).ok()
+            }
+            Algorithm::XChaCha(cipher) => {
+                let nonce = nonce::<24>(suffix);
+                let (nonce, tag) = ((&nonce).into(), tag.into());
+                cipher.decrypt_inout_detached(nonce, clear, body.into(), tag).ok()
+            }
+            #[cfg(feature = "legacy-modes")]
+            Algorithm::XSalsa(cipher) => {
+                use xsalsa20poly1305::AeadInPlace as _;
+                let nonce = nonce::<24>(self.secretbox_nonce(clear, suffix));
+                cipher.decrypt_in_place_detached((&nonce).into(), b"", body, tag.into()).ok()
+            }
+        }
+    }
+
+    /// Plain `xsalsa20_poly1305` takes its nonce from the header, the others from the suffix.
+    #[cfg(feature = "legacy-modes")]
+    fn secretbox_nonce<'a>(&self, clear: &'a [u8], suffix: &'a [u8]) -> &'a [u8] {
+        if self.mode == Mode::XSalsa20Poly1305 { clear } else { suffix }
+    }
+}
+
+/// The first `N` bytes of `source`, filled up with zeros.
+fn nonce<const N: usize>(source: &[u8]) -> [u8; N] {
+    let mut nonce = [0; N];
+    for (to, from) in nonce.iter_mut().zip(source) {
+        *to = *from;
+    }
+    nonce
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_to_itself(
+            at in 0usize..7,
+            payload in proptest::collection::vec(any::<u8>(), 0..1300),
+            suffix: [u8; 24],
+        ) {
+            let mode = Mode::ALL[at];
+            let Some(cipher) = Cipher::new(mode, &MediaKey::new([7; 32])) else { return Ok(()) };
+            let mut packet = [0; 1500];
+            let clear = [0x80; 12];
+            let (a, b) = payload.split_at(payload.len() / 3);
+            let suffix = &suffix[..mode.suffix_len()];
+            let length = cipher.seal_into(&clear, [a, b], suffix, &mut packet).unwrap();
+            prop_assert_eq!(length, 12 + payload.len() + mode.overhead());
+            let opened = cipher.open(&mut packet[..length], 12).unwrap();
+            prop_assert_eq!(&*opened.plaintext, &payload[..]);
+            prop_assert_eq!(opened.counter, suffix.last_chunk().copied());
+        }
+
+        #[test]
+        fn garbage_is_refused_and_wiped(
+            at in 0usize..7,
+            mut packet in proptest::collection::vec(1u8.., 0..300),
+            clear_len in 0usize..64,
+        ) {
+            let mode = Mode::ALL[at];
+            let Some(cipher) = Cipher::new(mode, &MediaKey::new([7; 32])) else { return Ok(()) };
+            prop_assert_eq!(cipher.open(&mut packet, clear_len), Err(OpenError));
+        }
+    }
+
+    #[test]
+    fn a_short_buffer_or_a_wrong_suffix_is_refused() {
+        let cipher = Cipher::new(Mode::Aes256GcmRtpSize, &MediaKey::new([7; 32])).unwrap();
+        let mut out = [0; 31];
+        assert_eq!(cipher.seal_into(&[0; 12], [&[], &[]], &[0; 4], &mut out), None);
+        assert_eq!(cipher.seal_into(&[0; 12], [&[], &[]], &[0; 5], &mut [0; 64]), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! The server's nonces, kept apart from those of the client.
+//!
+//! One key serves both directions, and the four bytes behind a packet are the whole nonce, so a
+//! suffix that both sides use leaks plaintext and, for AES-GCM, the authentication key. Clients
+//! count from 0, from 1 or from a random number, some big-endian and some little-endian (Koe,
+//! disgo, discordgo and NetCord). Two bits keep the ranges apart in both readings: bit 7 of the
+//! first byte is the top bit of a big-endian counter, bit 7 of the last that of a little-endian one.
+//!
+//! ```text
+//! byte 0 = top·128 + n[29:23]   byte 1 = n[22:15]   byte 2 = n[14:7]   byte 3 = tail·128 + n[6:0]
+//! ```
+//!
+//! Both bits begin as 1, and `n` near the middle of its range with bits in each of its fields, so
+//! that a client that counts over its half's edge, or starts at one in either byte order, does not
+//! soon walk into what was used. If the client's first packet has either bit as we
+//! have it, both become the opposite of the client's; `n` goes on. An exact guard watches the rest.
+
+/// `n` is counted modulo this.
+const RANGE: u32 = 1 << 30;
+/// The first `n`.
+const START: u32 = (1 << 29) + (1 << 14);
+/// A client suffix this little ahead of ours is a collision already.
+const MARGIN: u32 = 1 << 16;
+
+/// What the client's suffix says about the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Observed {
+    /// The ranges are apart.
+    Fine,
+    /// The client uses what the server used or is about to use: the key must not be used further.
+    Collision,
+}
+
+/// Two bits, as they stand in a suffix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Pattern {
+    top: bool,
+    tail: bool,
+}
+
+/// A run of numbers that were used under one pattern, modulo [`RANGE`].
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    pattern: Pattern,
+    first: u32,
+    count: u32,
+}
+
+impl Used {
+    /// Whether `n` is in the run or at most `ahead` behind its end.
+    const fn meets(&self, pattern: Pattern, n: u32, ahead: u32) -> bool {
+        let same = self.pattern.top == pattern.top && self.pattern.tail == pattern.tail;
+        let distance = n.wrapping_sub(self.first) % RANGE;
+        same && distance < self.count.saturating_add(ahead)
+    }
+}
+
+/// The server's side of one key: a counter that never repeats and never meets the client's.
+#[derive(Clone, Debug)]
+pub struct ServerNonce {
+    /// What was used before the pattern was switched.
+    before: Option<Used>,
+    current: Used,
+    observed: bool,
+    sent: u64,
+    packets_max: u64,
+}
+
+impl ServerNonce {
+    /// The nonces of a new key, which may seal `packets_max` packets (at most 2^30 - 2^16).
+    #[must_use]
+    pub fn new(packets_max: u64) -> Self {
+        Self::start_at(START, packets_max)
+    }
+
+    /// As [`Self::new`], but counting from `n`: for tests of the edges.
+    #[must_use]
+    pub fn start_at(n: u32, packets_max: u64) -> Self {
+        let pattern = Pattern { top: true, tail: true };
+        let packets_max = packets_max.min(u64::from(RANGE - MARGIN));
+        let current = Used { pattern, first: n % RANGE, count: 0 };
+        Self { before: None, current, observed: false, sent: 0, packets_max }
+    }
+
+    /// The next suffix; `None` when the key is used up.
+    #[expect(clippy::should_implement_trait, reason = "it is a counter, not an iterator")]
+    pub fn next(&mut self) -> Option<[u8; 4]> {
+        if self.sent >= self.packets_max {
+            return None;
+        }
+        let n = self.current.first.wrapping_add(self.current.count) % RANGE;
+        self.current.count += 1;
+        self.sent += 1;
+        Some(encode(self.current.pattern, n))
+    }
+
+    /// How many packets were sealed under this key.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Takes note of the suffix of a client packet that authenticated.
+    pub fn observe(&mut self, suffix: [u8; 4]) -> Observed {
+        let (pattern, n) = decode(suffix);
+        if !self.observed {
+            self.observed = true;
+            let ours = self.current.pattern;
+            if ours.top == pattern.top || ours.tail == pattern.tail {
+                let first = self.current.first.wrapping_add(self.current.count) % RANGE;
+                let opposite = Pattern { top: !pattern.top, tail: !pattern.tail };
+                let next = Used { pattern: opposite, first, count: 0 };
+                let used = std::mem::replace(&mut self.current, next);
+                self.before = (used.count > 0).then_some(used);
+            }
+        }
+        let met = self.current.meets(pattern, n, MARGIN)
+            || self.before.is_some_and(|used| used.meets(pattern, n, 0));
+        if met { Observed::Collision } else { Observed::Fine }
+    }
+}
+
+/// The upper 23 bits of `n` and its lower 7, with a bit of the pattern before each.
+const fn encode(pattern: Pattern, n: u32) -> [u8; 4] {
+    let spread = (n >> 7 << 8) | (n & 0x7F);
+    let bits = ((pattern.top as u32) << 31) | ((pattern.tail as u32) << 7);
+    (spread | bits).to_be_bytes()
+}
+
+const fn decode(suffix: [u8; 4]) -> (Pattern, u32) {
+    let word = u32::from_be_bytes(suffix);
+    let pattern = Pattern { top: word >> 31 == 1, tail: word >> 7 & 1 == 1 };
+    (pattern, (word & 0x7FFF_FF00) >> 8 << 7 | (word & 0x7F))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    const MANY: u64 = 1 << 30;
+
+    #[test]
+    fn suffixes_decode_to_what_they_were_made_of() {
+        for n in [0, 1, 127, 128, 0x3FFF_FFFF, RANGE / 2] {
+            for top in [false, true] {
+                for tail in [false, true] {
+                    let pattern = Pattern { top, tail };
+                    assert_eq!(decode(encode(pattern, n)), (pattern, n));
+                }
+            }
+        }
+    }
+
+    /// How a client writes its counter.
+    #[derive(Clone, Copy, Debug)]
+    enum Order {
+        /// songbird, discord.js, discord.py, py-cord, JDA, dysnomia, nostrum.
+        Big,
+        /// Koe, disgo, discordgo, NetCord.
+        Little,
+    }
+
+    /// Lets both sides send `packets` packets in turn; whether the guard spoke before a suffix
+    /// was used twice. Panics when it did not speak in time.
+    fn converse(start: u32, order: Order, server_first: u32, packets: u32) -> Observed {
+        let mut server = ServerNonce::new(MANY);
+        let mut ours: HashSet<[u8; 4]> = HashSet::new();
+        let mut theirs: HashSet<[u8; 4]> = HashSet::new();
+        let mut send = |server: &mut ServerNonce, theirs: &HashSet<[u8; 4]>| {
+            let suffix = server.next().unwrap();
+            assert!(!theirs.contains(&suffix), "{suffix:?} of {start} {order:?} is used twice");
+            assert!(ours.insert(suffix), "the server repeats itself");
+        };
+        for _ in 0..server_first {
+            send(&mut server, &theirs);
+        }
+        for k in 0..packets {
+            let counter = start.wrapping_add(k);
+            let suffix = match order {
+                Order::Big => counter.to_be_bytes(),
+                Order::Little => counter.to_le_bytes(),
+            };
+            theirs.insert(suffix);
+            if server.observe(suffix) == Observed::Collision {
+                return Observed::Collision;
+            }
+            send(&mut server, &theirs);
+        }
+        Observed::Fine
+    }
+
+    #[test]
+    fn no_suffix_is_used_twice_whoever_counts_how() {
+        let staying = [0, 1, 128, 418, 1 << 31, (1 << 31) + 9];
+        let leaving_their_half = [(1 << 31) - 40_000, u32::MAX - 40_000];
+        for order in [Order::Big, Order::Little] {
+            for server_first in [0, 1, 5_000] {
+                for start in staying {
+                    let end = converse(start, order, server_first, 1 << 17);
+                    assert_eq!(end, Observed::Fine, "{start} {order:?} {server_first}");
+                }
+                for start in leaving_their_half {
+                    // `converse` panics if a suffix is used twice; the guard may end it before.
+                    let end = converse(start, order, server_first, 1 << 17);
+                    if matches!(order, Order::Big) {
+                        assert_eq!(end, Observed::Fine, "{start} {server_first}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_guard_ends_next_to_no_random_start() {
+        let mut entropy = SeededEntropy::new(1);
+        let mut ended = 0;
+        for _ in 0..20_000 {
+            let start = u32::try_from(entropy.next_u64() >> 32).unwrap();
+            for order in [Order::Big, Order::Little] {
+                let end = converse(start, order, 20, 20);
+                ended += u32::from(end == Observed::Collision);
+            }
+        }
+        assert!(ended <= 4, "{ended} of 40,000 conversations were ended");
+    }
+
+    #[test]
+    fn a_client_that_repeats_our_suffix_is_found_out() {
+        let mut server = ServerNonce::new(MANY);
+        let first = server.next().unwrap();
+        assert_eq!(server.observe([0, 0, 0, 1]), Observed::Fine);
+        let second = server.next().unwrap();
+        for used in [first, second] {
+            assert_eq!(server.observe(used), Observed::Collision);
+        }
+    }
+
+    #[test]
+    fn a_key_is_used_up_after_its_packets() {
+        let mut server = ServerNonce::start_at(RANGE - 2, 5);
+        let all: HashSet<_> = (0..5).map(|_| server.next().unwrap()).collect();
+        assert_eq!(all.len(), 5, "the counter wraps without repeating");
+        assert_eq!(server.next(), None);
+        assert_eq!(server.sent(), 5);
+    }
+}

@@ -1,0 +1,55 @@
+//! Bytes of one TCP connection <-> WebSocket messages.
+//!
+//! Here: TLS ([`TlsIdentity`], [`TlsTrust`]), the HTTP upgrade and WebSocket framing, all over
+//! memory, joined in [`Transport`]. Not here: sockets, deadlines (the server arms them from
+//! [`Stage`]) and the meaning of a message; no file of this folder knows an opcode of a protocol
+//! above WebSocket.
+//!
+//! Invariant: what a transport reports depends on the bytes it was given and not on how they were
+//! split. Two things are drawn by libraries instead of [`crate::entropy`]: the bytes inside TLS and
+//! the mask bytes of frames in the client role.
+
+mod event;
+mod pipe;
+mod stack;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+mod tls;
+mod upgrade;
+mod websocket;
+
+pub use event::{Stage, TransportConfig, TransportEvent};
+pub use stack::Transport;
+pub use tls::{TlsIdentity, TlsTrust};
+
+/// Why TLS material or a connection attempt was refused. Always the host's own input, never a peer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The PEM text cannot be decoded.
+    #[error("not readable as PEM: {0}")]
+    Pem(String),
+    /// The PEM text holds no certificate.
+    #[error("no certificate in the PEM text")]
+    NoCertificate,
+    /// The PEM text holds no private key.
+    #[error("no private key in the PEM text")]
+    NoKey,
+    /// The private key belongs to another certificate.
+    #[error("the private key does not belong to the certificate")]
+    KeyMismatch,
+    /// The certificate or key is not usable.
+    #[error("not usable for TLS: {0}")]
+    Unusable(String),
+    /// The server name is neither a DNS name nor an IP address.
+    #[error("{0:?} is not a server name")]
+    ServerName(String),
+    /// The host or target cannot stand in an HTTP request.
+    #[error("the host or target cannot stand in an HTTP request")]
+    Request,
+    /// The crate was built without the feature `tls`.
+    #[error("built without the feature `tls`")]
+    NotBuilt,
+}

@@ -1,0 +1,380 @@
+//! One connection: TLS, upgrade and WebSocket on top of each other.
+//!
+//! Here: [`Transport`], the order of the layers and the end of a connection. Not here: deadlines
+//! (armed by the owner from [`Stage`]), the total of waiting bytes (the owner checks
+//! [`Transport::outbound`] after each call; one call adds no more than a small multiple of the
+//! bytes given) and what a message means.
+//!
+//! ```text
+//! AwaitFirstByte -> [Tls ->] Upgrade -> Open -> Closing -> Closed
+//! ```
+//! Every stage may go to `Closed` directly. Invariant: a transport reports exactly one last event,
+//! `Closed` or `Failed`, when it enters `Closed`; input after that is ignored, output is kept.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+use tungstenite::Message;
+
+use super::pipe::Outbound;
+use super::tls::{TlsSession, TlsStep};
+use super::upgrade::{self, ClientUpgrade, ServerUpgrade, UpgradeStep};
+use super::websocket::{WebSocket, WebSocketEvent};
+use super::{Stage, TlsError, TlsIdentity, TlsTrust, TransportConfig, TransportEvent};
+use crate::reasons::CloseReason;
+
+/// One TCP connection's bytes as WebSocket messages, over memory.
+///
+/// Give it what the socket reads ([`Self::handle_bytes`]), take events until there are none, write
+/// what waits ([`Self::outbound`], [`Self::consume`]), and close the socket when
+/// [`Self::is_finished`].
+pub struct Transport {
+    tls: Option<TlsSession>,
+    layer: Layer,
+    /// Bytes that must still look like a TLS ClientHello: 2, 1, or 0 when seen or not asked for.
+    unchecked: u8,
+    is_silent: bool,
+    config: TransportConfig,
+    events: VecDeque<TransportEvent>,
+    /// What the upper layers wrote during this call; empty between calls.
+    plain: Vec<u8>,
+    outbound: Outbound,
+}
+
+enum Layer {
+    AwaitRequest(Box<ServerUpgrade>),
+    AwaitResponse(Box<ClientUpgrade>),
+    Open(Box<WebSocket>),
+    Closing(Box<WebSocket>),
+    Closed,
+}
+
+impl Transport {
+    /// The server's side of a new connection, with TLS when there is an identity.
+    #[must_use]
+    pub fn accept(tls: Option<&TlsIdentity>, config: TransportConfig) -> Self {
+        let upgrade = ServerUpgrade::new(config.upgrade_bytes, config.upgrade_lines);
+        let mut transport = Self::new(Layer::AwaitRequest(Box::new(upgrade)), config);
+        transport.is_silent = true;
+        match tls.map(TlsSession::accept) {
+            None => {}
+            Some(Ok(session)) => {
+                transport.tls = Some(session);
+                transport.unchecked = 2;
+            }
+            // Only a configuration of the host's own making can be unusable.
+            Some(Err(_)) => transport.fail(CloseReason::TlsFailed),
+        }
+        transport
+    }
+
+    /// The client's side of a new connection. `tls` is what to trust and the name the certificate
+    /// must carry; `key` (from [`crate::entropy::Entropy`]) is sent as `Sec-WebSocket-Key`.
+    ///
+    /// # Errors
+    /// When `server_name` is not a name, or `host` or `target` cannot stand in a request.
+    pub fn connect(
+        tls: Option<(&TlsTrust, &str)>,
+        host: &str,
+        target: &str,
+        key: [u8; 16],
+        config: TransportConfig,
+    ) -> Result<Self, TlsError> {
+        let request = upgrade::request(host, target, key)
+            .filter(|request| request.len() <= config.upgrade_bytes.min(REQUEST_BYTES))
+            .ok_or(TlsError::Request)?;
+        let (bytes, lines) = (config.upgrade_bytes, config.upgrade_lines);
+        let upgrade = ClientUpgrade::new(target, key, bytes, lines);
+        let mut transport = Self::new(Layer::AwaitResponse(Box::new(upgrade)), config);
+        transport.tls =
+            tls.map(|(trust, server_name)| TlsSession::connect(trust, server_name)).transpose()?;
+        transport.plain.extend_from_slice(request.as_bytes());
+        transport.settle();
+        Ok(transport)
+    }
+
+    fn new(layer: Layer, config: TransportConfig) -> Self {
+        Self {
+            tls: None,
+            layer,
+            unchecked: 0,
+            is_silent: false,
+            config,
+            events: VecDeque::new(),
+            plain: Vec::new(),
+            outbound: Outbound::default(),
+        }
+    }
+
+    /// Takes bytes of the TCP connection: any bytes, split in any way. Ignored after the last event.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.is_closed() {
+            return;
+        }
+        self.is_silent = false;
+        if self.tls.is_some() {
+            self.handle_ciphertext(bytes);
+        } else {
+            self.handle_plaintext(bytes);
+            self.settle();
+        }
+    }
+
+    /// Takes the end of the peer's bytes. What waits in [`Self::outbound`] may still be written.
+    pub fn handle_eof(&mut self) {
+        if !self.is_closed() {
+            self.finish(TransportEvent::Closed { code: None });
+            // Nobody is left to read an alert.
+            self.tls = None;
+        }
+    }
+
+    /// The next event, or `None` when there is none until the next input.
+    pub fn poll_event(&mut self) -> Option<TransportEvent> {
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            self.events.shrink_to(KEPT_EVENTS);
+        }
+        event
+    }
+
+    /// Sends a text message. Without effect unless the stage is [`Stage::Open`]; a message over
+    /// `outbound_bytes` fails the connection as [`CloseReason::SlowReader`].
+    pub fn send_text(&mut self, text: &str) {
+        self.send(|| Message::Text(text.into()));
+    }
+
+    /// Sends a binary message, under the conditions of [`Self::send_text`].
+    pub fn send_binary(&mut self, bytes: &[u8]) {
+        self.send(|| Message::Binary(Bytes::copy_from_slice(bytes)));
+    }
+
+    /// Sends a ping with up to 125 bytes (the rest is cut off), under the conditions of
+    /// [`Self::send_text`].
+    pub fn send_ping(&mut self, bytes: &[u8]) {
+        let cut = &bytes[..bytes.len().min(CONTROL_BYTES)];
+        self.send(|| Message::Ping(Bytes::copy_from_slice(cut)));
+    }
+
+    /// Begins the closing handshake: the close frame goes out, messages that still arrive are
+    /// dropped, and the peer's close frame ends it. Before the upgrade it ends the connection at
+    /// once. Without effect when closing has begun.
+    pub fn close(&mut self, code: u16, reason: &str) {
+        match std::mem::replace(&mut self.layer, Layer::Closed) {
+            Layer::Open(mut socket) => {
+                socket.close(code, reason, &mut self.plain);
+                self.layer = Layer::Closing(socket);
+            }
+            closing @ (Layer::Closing(_) | Layer::Closed) => self.layer = closing,
+            Layer::AwaitRequest(_) | Layer::AwaitResponse(_) => {
+                self.finish(TransportEvent::Closed { code: None });
+            }
+        }
+        self.settle();
+    }
+
+    /// The bytes that wait to be written to the TCP connection.
+    #[must_use]
+    pub fn outbound(&self) -> &[u8] {
+        self.outbound.waiting()
+    }
+
+    /// Drops the first `n` bytes of [`Self::outbound`], which were written; all when it has fewer.
+    pub fn consume(&mut self, n: usize) {
+        self.outbound.consume(n);
+    }
+
+    /// Changes the largest incoming message, from the next frame on.
+    pub fn set_message_limit(&mut self, bytes: usize) {
+        self.config.message_bytes = bytes;
+        match &mut self.layer {
+            Layer::Open(socket) | Layer::Closing(socket) => socket.set_message_limit(bytes),
+            Layer::AwaitRequest(_) | Layer::AwaitResponse(_) | Layer::Closed => {}
+        }
+    }
+
+    /// How far the connection has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.layer {
+            Layer::AwaitRequest(_) if self.is_silent => Stage::AwaitFirstByte,
+            Layer::AwaitRequest(_) | Layer::AwaitResponse(_) => {
+                let is_handshaking = self.tls.as_ref().is_some_and(TlsSession::is_handshaking);
+                if is_handshaking { Stage::Tls } else { Stage::Upgrade }
+            }
+            Layer::Open(_) => Stage::Open,
+            Layer::Closing(_) => Stage::Closing,
+            Layer::Closed => Stage::Closed,
+        }
+    }
+
+    /// Whether the connection is over and everything was written: time to close the socket.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.is_closed() && self.outbound().is_empty()
+    }
+
+    const fn is_closed(&self) -> bool {
+        matches!(self.layer, Layer::Closed)
+    }
+
+    fn handle_ciphertext(&mut self, mut bytes: &[u8]) {
+        let mut plaintext = Vec::new();
+        while !bytes.is_empty() && !self.is_closed() {
+            if !self.starts_like_tls(bytes) {
+                // Nobody on this connection speaks TLS: the answer goes out as plain text.
+                self.tls = None;
+                upgrade::answer(&mut self.plain, "400 Bad Request", "", "this port speaks TLS");
+                self.fail(CloseReason::NotTls);
+                self.settle();
+                return;
+            }
+            let Some(session) = &mut self.tls else { return };
+            // One byte at a time until the start is known to be TLS.
+            let checked = if self.unchecked > 0 { 1 } else { bytes.len() };
+            self.unchecked = self.unchecked.saturating_sub(1);
+            let (mut input, rest) = bytes.split_at(checked);
+            plaintext.clear();
+            let step = session.feed(&mut input, &mut plaintext, self.outbound.tail());
+            bytes = if rest.is_empty() { input } else { rest };
+            self.handle_plaintext(&plaintext);
+            match step {
+                TlsStep::Progress => self.settle(),
+                TlsStep::PeerClosed => {
+                    if !self.is_closed() {
+                        self.finish(TransportEvent::Closed { code: None });
+                    }
+                    self.settle();
+                }
+                TlsStep::Failed => {
+                    // The alert is in the output and must stay the last thing there.
+                    self.tls = None;
+                    self.plain.clear();
+                    if !self.is_closed() {
+                        self.fail(CloseReason::TlsFailed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the next byte can stand where it does in a TLS connection: record type 22, then
+    /// the major version 3.
+    fn starts_like_tls(&self, bytes: &[u8]) -> bool {
+        match self.unchecked {
+            2 => bytes.first() == Some(&0x16),
+            1 => bytes.first() == Some(&0x03),
+            _ => true,
+        }
+    }
+
+    fn handle_plaintext(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let is_server = matches!(self.layer, Layer::AwaitRequest(_));
+            let step = match &mut self.layer {
+                Layer::AwaitRequest(machine) => machine.handle(&mut bytes, &mut self.plain),
+                Layer::AwaitResponse(machine) => machine.handle(&mut bytes),
+                Layer::Open(_) | Layer::Closing(_) => return self.handle_frames(bytes),
+                Layer::Closed => return,
+            };
+            match step {
+                UpgradeStep::More => {}
+                UpgradeStep::Opened { target } => {
+                    let (message, outbound) =
+                        (self.config.message_bytes, self.config.outbound_bytes);
+                    self.layer = Layer::Open(Box::new(if is_server {
+                        WebSocket::server(message, outbound)
+                    } else {
+                        WebSocket::client(message, outbound)
+                    }));
+                    self.events.push_back(TransportEvent::Opened { target });
+                }
+                UpgradeStep::Rejected => self.fail(CloseReason::BadUpgrade),
+            }
+        }
+    }
+
+    fn handle_frames(&mut self, mut bytes: &[u8]) {
+        loop {
+            let (socket, is_open) = match &mut self.layer {
+                Layer::Open(socket) => (socket, true),
+                Layer::Closing(socket) => (socket, false),
+                Layer::AwaitRequest(_) | Layer::AwaitResponse(_) | Layer::Closed => return,
+            };
+            let Some(event) = socket.handle(&mut bytes, &mut self.plain) else { return };
+            let event = match event {
+                WebSocketEvent::Text(text) => TransportEvent::Text(text),
+                WebSocketEvent::Binary(bytes) => TransportEvent::Binary(bytes),
+                WebSocketEvent::Pong => TransportEvent::Pong,
+                WebSocketEvent::Closed { code } => {
+                    return self.finish(TransportEvent::Closed { code: Some(code) });
+                }
+                WebSocketEvent::Failed(reason) => return self.fail(reason),
+            };
+            // After close() nobody waits for messages any more.
+            if is_open {
+                self.events.push_back(event);
+            }
+        }
+    }
+
+    fn send(&mut self, message: impl FnOnce() -> Message) {
+        if let Layer::Open(socket) = &mut self.layer {
+            if let Err(reason) = socket.send(message(), &mut self.plain) {
+                self.fail(reason);
+            }
+            self.settle();
+        }
+    }
+
+    fn fail(&mut self, reason: CloseReason) {
+        self.finish(TransportEvent::Failed(reason));
+    }
+
+    /// The one way into `Closed`.
+    fn finish(&mut self, last: TransportEvent) {
+        self.layer = Layer::Closed;
+        self.events.push_back(last);
+    }
+
+    /// Moves what the upper layers wrote to the output, through TLS if there is one.
+    fn settle(&mut self) {
+        match &mut self.tls {
+            None => self.outbound.tail().append(&mut self.plain),
+            Some(session) => {
+                session.seal(&self.plain, self.outbound.tail());
+                if matches!(self.layer, Layer::Closed) {
+                    session.finish(self.outbound.tail());
+                    self.tls = None;
+                }
+            }
+        }
+        // An idle connection keeps no scratch memory.
+        self.plain = Vec::new();
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("stage", &self.stage())
+            .field("has_tls", &self.tls.is_some())
+            .field("events", &self.events.len())
+            .field("outbound_bytes", &self.outbound().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Largest payload of a control frame (RFC 6455 section 5.5).
+const CONTROL_BYTES: usize = 125;
+
+/// Largest request of the client role: rustls holds it during the handshake, up to 64 KiB.
+const REQUEST_BYTES: usize = 32_768;
+
+/// Room for events that an idle connection keeps.
+const KEPT_EVENTS: usize = 4;
+
+#[cfg(test)]
+#[path = "stack_tests.rs"]
+mod tests;
