@@ -16,16 +16,10 @@ use crate::media::news::{News, Note};
 use crate::reasons::DropReason;
 use crate::stats::RelayStats;
 use crate::time::Timestamp;
-use crate::wire::discovery::DISCOVERY_BYTES;
+use crate::wire::{discovery, rtp};
 
-/// Fixed header, extension preamble, two words of extension.
-pub(super) const HEAD_BYTES: usize = 24;
-
-/// The part of [`HEAD_BYTES`] that the rtpsize modes leave in clear.
-const HEAD_CLEAR_RTPSIZE: usize = 16;
-
-/// The part of [`HEAD_BYTES`] that the other modes leave in clear.
-const HEAD_CLEAR: usize = 12;
+/// Fixed header, extension preamble, extension: what a copy has before the payload.
+pub(super) const HEAD_BYTES: usize = rtp::FORWARD_CLEAR_LEN + rtp::FORWARD_EXTENSION_LEN;
 
 /// What one datagram leads to.
 ///
@@ -61,7 +55,7 @@ enum Work<'a> {
 pub(super) struct Reply {
     pub(super) leg: LegId,
     pub(super) address: SocketAddr,
-    pub(super) bytes: [u8; DISCOVERY_BYTES],
+    pub(super) bytes: [u8; discovery::LEN],
     pub(super) length: usize,
     pub(super) is_discovery: bool,
 }
@@ -154,9 +148,9 @@ impl Copies<'_> {
                 continue;
             }
             let clear_bytes =
-                if keyed.mode.is_rtpsize() { HEAD_CLEAR_RTPSIZE } else { HEAD_CLEAR };
+                if keyed.mode().is_rtpsize() { rtp::FORWARD_CLEAR_LEN } else { rtp::FIXED_LEN };
             let (clear, hidden) = self.head.split_at(clear_bytes);
-            let length = HEAD_BYTES + self.payload.len() + keyed.mode.overhead();
+            let length = HEAD_BYTES + self.payload.len() + keyed.mode().overhead();
             let Some(space) = batch.reserve(length) else {
                 return Filled::BatchFull;
             };
@@ -167,9 +161,8 @@ impl Copies<'_> {
                 self.news.note(leg, Note::Exhausted);
                 continue;
             };
-            keyed.sealed += 1;
             keyed.sealed_at = self.now;
-            let sealed = keyed.sealed;
+            let sealed = keyed.sealed();
             if sealed >= self.hard {
                 keyed.spent = Spent::Exhausted;
             }

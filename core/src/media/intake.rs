@@ -8,8 +8,10 @@
 //! Nothing that was not authenticated changes anything but counters, reply rates, and the
 //! addresses proposed for a leg that has none.
 
+use std::mem;
 use std::net::SocketAddr;
 
+use crate::crypto::mode::Mode;
 use crate::crypto::replay::Accepted;
 use crate::ids::Ssrc;
 use crate::media::batch::DATAGRAM_BYTES;
@@ -20,7 +22,9 @@ use crate::media::relay::{Relay, unbind};
 use crate::media::room::Place;
 use crate::reasons::DropReason;
 use crate::time::Timestamp;
-use crate::wire::{discovery, rtcp, rtp};
+use crate::wire::discovery::{self, Kind};
+use crate::wire::rtcp::{self, RtcpHeader};
+use crate::wire::rtp::{self, Elements, RtpHeader};
 
 /// What is to be done with a datagram that is not dropped.
 pub(super) enum Verdict<'p> {
@@ -41,15 +45,14 @@ impl Relay {
         if is_forbidden(from, self.loopback_allowed) {
             return Err(DropReason::ForbiddenAddress);
         }
-        match discovery::classify(packet) {
-            discovery::Kind::Rtp => self.judge_rtp(from, packet),
-            discovery::Kind::Rtcp => Err(self.judge_rtcp(packet)),
-            discovery::Kind::Discovery { ssrc } => {
-                self.judge_discovery(from, ssrc).map(Verdict::Reply)
-            }
-            discovery::Kind::Ping(echo) => self.judge_ping(from, echo).map(Verdict::Reply),
-            discovery::Kind::Keepalive => Err(DropReason::Keepalive),
-            discovery::Kind::Unrecognised => Err(DropReason::Unrecognised),
+        match Kind::of(packet) {
+            Kind::Rtp => self.judge_rtp(from, packet),
+            Kind::Rtcp => Err(self.judge_rtcp(packet)),
+            Kind::Discovery(ssrc) => self.judge_discovery(from, ssrc).map(Verdict::Reply),
+            Kind::Ping(opaque) => self.judge_ping(from, opaque).map(Verdict::Reply),
+            Kind::Keepalive => Err(DropReason::Keepalive),
+            // The old discovery is off: nobody has answered it since 2023.
+            Kind::LegacyDiscovery(_) | Kind::Other => Err(DropReason::Unrecognised),
         }
     }
 
@@ -73,28 +76,29 @@ impl Relay {
             self.follow(place, from);
         }
         let leg = self.rooms.at(place).id;
-        let bytes = discovery::response(ssrc, from);
+        let mut bytes = [0; discovery::LEN];
+        discovery::write_response(&mut bytes, ssrc, from);
         Ok(Reply { leg, address: from, length: bytes.len(), bytes, is_discovery: true })
     }
 
     /// A ping names no SSRC, so that only the address tells whose it is.
-    fn judge_ping(&mut self, from: SocketAddr, echo: [u8; 4]) -> Result<Reply, DropReason> {
+    fn judge_ping(&mut self, from: SocketAddr, opaque: [u8; 4]) -> Result<Reply, DropReason> {
         let id = self.by_address.get(&from).copied().ok_or(DropReason::Ping)?;
         let leg = self.rooms.leg_mut(id).ok_or(DropReason::Ping)?;
         if !leg.ping.take(self.now, self.limits.ping, 1) {
             return Err(DropReason::Ping);
         }
-        let pong = discovery::pong(echo);
-        let mut bytes = [0; discovery::DISCOVERY_BYTES];
+        let pong = discovery::pong(opaque);
+        let mut bytes = [0; discovery::LEN];
         bytes[..pong.len()].copy_from_slice(&pong);
         Ok(Reply { leg: id, address: from, length: pong.len(), bytes, is_discovery: false })
     }
 
     /// RTCP is never relayed. It is opened all the same, because its nonces count.
     fn judge_rtcp(&mut self, packet: &mut [u8]) -> DropReason {
-        let Some(ssrc) = rtcp::sender(packet) else { return DropReason::Malformed };
-        let Some(place) = self.rooms.find(ssrc) else { return DropReason::UnknownSsrc };
-        match self.open_packet(place, packet, |_| Some(rtcp::CLEAR_BYTES)) {
+        let Some(header) = RtcpHeader::parse(packet) else { return DropReason::Malformed };
+        let Some(place) = self.rooms.find(header.sender) else { return DropReason::UnknownSsrc };
+        match self.open_packet(place, packet, |_| rtcp::CLEAR_LEN) {
             Ok(_) => DropReason::Rtcp,
             Err(reason) => reason,
         }
@@ -106,54 +110,52 @@ impl Relay {
         packet: &'p mut [u8],
     ) -> Result<Verdict<'p>, DropReason> {
         let bytes = packet.len() as u64;
-        let header = rtp::Header::parse(packet).ok_or(DropReason::Malformed)?;
+        let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
         let place = self.rooms.find(header.ssrc).ok_or(DropReason::UnknownSsrc)?;
-        let rtpsize_clear = header.rtpsize_clear_bytes(packet);
-        let (clear, plaintext) = self.open_packet(place, packet, |is_rtpsize| {
-            if is_rtpsize { rtpsize_clear } else { Some(rtp::FIXED_BYTES) }
-        })?;
+        let (mode, clear, plaintext) =
+            self.open_packet(place, packet, |mode| header.clear_len(mode.is_rtpsize()))?;
         self.check_sequence(place, from, &header)?;
         if header.payload_type != rtp::OPUS {
             return Err(DropReason::PayloadType);
         }
-        let body = rtp::Body::split(&header, clear, plaintext).ok_or(DropReason::Malformed)?;
-        if body.payload.len() > self.limits.payload_bytes {
+        let (elements, payload) =
+            header.split(clear, plaintext, mode.is_rtpsize()).ok_or(DropReason::Malformed)?;
+        if payload.len() > self.limits.payload_bytes {
             return Err(DropReason::TooLarge);
         }
         let leg = self.rooms.at(place);
         if !leg.packets.take(self.now, self.limits.sender_packets, 1)
-            || !leg.bits.take(self.now, self.limits.sender_bits, 8 * body.payload.len() as u64)
+            || !leg.bits.take(self.now, self.limits.sender_bits, 8 * payload.len() as u64)
         {
             return Err(DropReason::RateLimited);
         }
         leg.figures.packets_in += 1;
         leg.figures.bytes_in += bytes;
         self.stats.packets_in += 1;
-        if let Some(keyed) = &mut leg.keyed {
-            if !std::mem::replace(&mut keyed.heard, true) {
-                self.news.note(leg, Note::Heard);
-            }
+        let first = leg.keyed.as_mut().is_some_and(|keyed| !mem::replace(&mut keyed.heard, true));
+        if first {
+            self.news.note(leg, Note::Heard);
         }
         if !leg.permissions.speak {
             return Err(DropReason::Muted);
         }
-        let head = forwarded_head(&header, &body, self.now);
-        Ok(Verdict::Forward { from: place, head, payload: body.payload })
+        let head = forwarded_head(&header, elements, self.now);
+        Ok(Verdict::Forward { from: place, head, payload })
     }
 
     /// Authenticates and opens a packet of this leg, and shows its nonce to the guard.
-    /// `clear_bytes` says how much of it is clear, told whether the mode is an rtpsize one.
+    /// `clear_len` says how much of it is clear in the leg's mode.
     fn open_packet<'p>(
         &mut self,
         place: Place,
         packet: &'p mut [u8],
-        clear_bytes: impl FnOnce(bool) -> Option<usize>,
-    ) -> Result<(&'p [u8], &'p [u8]), DropReason> {
+        clear_len: impl FnOnce(Mode) -> usize,
+    ) -> Result<(Mode, &'p [u8], &'p [u8]), DropReason> {
         let leg = self.rooms.at(place);
         let keyed = leg.keyed.as_mut().ok_or(DropReason::NoKey)?;
-        let clear_bytes = clear_bytes(keyed.mode.is_rtpsize()).ok_or(DropReason::Malformed)?;
-        match keyed.open(packet, clear_bytes) {
-            Ok(opened) => Ok(opened),
+        let mode = keyed.mode();
+        match keyed.open(packet, clear_len(mode)) {
+            Ok((clear, plaintext)) => Ok((mode, clear, plaintext)),
             Err(OpenFailure::Malformed) => Err(DropReason::Malformed),
             Err(OpenFailure::Unauthentic) => Err(DropReason::Unauthentic),
             Err(OpenFailure::Collision) => {
@@ -169,7 +171,7 @@ impl Relay {
         &mut self,
         place: Place,
         from: SocketAddr,
-        header: &rtp::Header,
+        header: &RtpHeader,
     ) -> Result<(), DropReason> {
         let leg = self.rooms.at(place);
         if leg.ssrc != header.ssrc {
@@ -178,9 +180,9 @@ impl Relay {
         }
         let keyed = leg.keyed.as_mut().ok_or(DropReason::NoKey)?;
         match keyed.window.accept(header.sequence) {
-            Accepted::Newest => self.follow(place, from),
-            Accepted::Late => {}
-            Accepted::Restarted => self.stats.sequence_restarts += 1,
+            Accepted::Newest(_) => self.follow(place, from),
+            Accepted::Late(_) => {}
+            Accepted::Restarted(_) => self.stats.sequence_restarts += 1,
             Accepted::Replayed => return Err(DropReason::Replayed),
             Accepted::TooOld => return Err(DropReason::TooOld),
         }
@@ -203,31 +205,17 @@ impl Relay {
     }
 }
 
-/// The header of every copy: the sender's sequence, timestamp and SSRC, and nothing else of it but
-/// two extension values. No CSRCs, no padding, no marker and always the same extension of two
-/// words, because one client or another stumbles over anything else.
-fn forwarded_head(
-    header: &rtp::Header,
-    body: &rtp::Body<'_>,
-    now: Timestamp,
-) -> [u8; HEAD_BYTES] {
+/// The head of every copy: the sender's sequence, timestamp and SSRC, and nothing else of it but
+/// two extension values. One client or another stumbles over CSRCs, padding, the marker, and any
+/// extension but this one.
+fn forwarded_head(header: &RtpHeader, elements: Elements, now: Timestamp) -> [u8; HEAD_BYTES] {
+    let level = elements.audio_level.unwrap_or(rtp::DEFAULT_AUDIO_LEVEL);
+    let flags = elements.speaking.filter(|flags| *flags != 0);
+    let flags = flags.unwrap_or(rtp::DEFAULT_EXTENSION_FLAGS);
     let mut head = [0; HEAD_BYTES];
-    head[0] = 0x90;
-    head[1] = rtp::OPUS;
-    head[2..4].copy_from_slice(&header.sequence.to_be_bytes());
-    head[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
-    head[8..12].copy_from_slice(&header.ssrc.0.to_be_bytes());
-    head[12..16].copy_from_slice(&[0xBE, 0xDE, 0, 2]);
-    let [_, high, middle, low] = send_time(now).to_be_bytes();
-    head[16..20].copy_from_slice(&[0x32, high, middle, low]);
-    head[20..22].copy_from_slice(&[0x10, body.audio_level.unwrap_or(0x9E)]);
-    head[22..24].copy_from_slice(&[0x90, body.speaking.filter(|flags| *flags != 0).unwrap_or(0x02)]);
+    let (clear, extension) = head.split_at_mut(rtp::FORWARD_CLEAR_LEN);
+    clear.copy_from_slice(&rtp::forward_clear(header.sequence, header.timestamp, header.ssrc));
+    let send_time = rtp::abs_send_time(now.as_micros());
+    extension.copy_from_slice(&rtp::forward_extension(send_time, level, flags));
     head
-}
-
-/// Seconds in 24 bits, 18 of them behind the point.
-const fn send_time(now: Timestamp) -> u32 {
-    // Below 64 s, so that the product stays below 2^44 and the quotient below 2^24.
-    let micros = now.as_micros() % 64_000_000;
-    ((micros << 18) / 1_000_000) as u32
 }

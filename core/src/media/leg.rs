@@ -10,7 +10,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use crate::crypto::cipher::{Cipher, MediaKey, OpenError};
+use crate::crypto::cipher::{Cipher, MediaKey};
 use crate::crypto::mode::Mode;
 use crate::crypto::nonce::{Observed, ServerNonce};
 use crate::crypto::replay::ReplayWindow;
@@ -101,10 +101,9 @@ pub(super) struct Leg {
 pub(super) struct Keyed {
     cipher: Cipher,
     nonce: ServerNonce,
-    pub(super) mode: Mode,
+    /// What the nonces of the suffix mode start with.
+    nonce_prefix: [u8; 20],
     pub(super) window: ReplayWindow,
-    /// Packets sealed under this key.
-    pub(super) sealed: u64,
     pub(super) sealed_at: Timestamp,
     pub(super) spent: Spent,
     /// Whether the first packet of this key was reported.
@@ -173,17 +172,33 @@ pub(super) enum OpenFailure {
 }
 
 impl Keyed {
-    pub(super) fn new(mode: Mode, key: &MediaKey, nonce_prefix: [u8; 20]) -> Self {
-        Self {
-            cipher: Cipher::new(mode, key),
-            nonce: ServerNonce::new(mode, nonce_prefix),
+    /// `None` for a mode that was not compiled in.
+    pub(super) fn new(
+        mode: Mode,
+        key: &MediaKey,
+        nonce_prefix: [u8; 20],
+        packets_max: u64,
+    ) -> Option<Self> {
+        Some(Self {
+            cipher: Cipher::new(mode, key)?,
+            nonce: ServerNonce::new(packets_max),
+            nonce_prefix,
             window: ReplayWindow::default(),
-            mode,
-            sealed: 0,
             sealed_at: Timestamp::ZERO,
             spent: Spent::No,
             heard: false,
-        }
+        })
+    }
+
+    #[inline]
+    pub(super) const fn mode(&self) -> Mode {
+        self.cipher.mode()
+    }
+
+    /// Packets sealed under this key.
+    #[inline]
+    pub(super) const fn sealed(&self) -> u64 {
+        self.nonce.sent()
     }
 
     /// Seals a packet whose hidden part comes in two pieces. `None` when the key is used up.
@@ -194,8 +209,18 @@ impl Keyed {
         hidden: [&[u8]; 2],
         out: &mut [u8],
     ) -> Option<usize> {
-        let suffix = self.nonce.next()?;
-        self.cipher.seal_into(clear, hidden, suffix.as_ref(), out)
+        let counter = self.nonce.next()?;
+        let mut suffix = [0; 24];
+        let suffix = match self.mode().suffix_len() {
+            0 => &suffix[..0],
+            24 => {
+                suffix[..20].copy_from_slice(&self.nonce_prefix);
+                suffix[20..].copy_from_slice(&counter);
+                &suffix[..]
+            }
+            _ => &counter[..],
+        };
+        self.cipher.seal_into(clear, hidden, suffix, out)
     }
 
     /// Opens a packet in place and returns its clear and its hidden part.
@@ -204,11 +229,14 @@ impl Keyed {
         packet: &'p mut [u8],
         clear_bytes: usize,
     ) -> Result<(&'p [u8], &'p [u8]), OpenFailure> {
-        let opened = self.cipher.open(packet, clear_bytes).map_err(|error| match error {
-            OpenError::TooShort => OpenFailure::Malformed,
-            OpenError::Unauthentic => OpenFailure::Unauthentic,
-        })?;
-        if self.spent == Spent::No && self.nonce.observe(opened.suffix) == Observed::Collision {
+        if packet.len() < clear_bytes + self.mode().overhead() {
+            return Err(OpenFailure::Malformed);
+        }
+        let opened = self.cipher.open(packet, clear_bytes).map_err(|_| OpenFailure::Unauthentic)?;
+        let collides = opened
+            .counter
+            .is_some_and(|counter| self.nonce.observe(counter) == Observed::Collision);
+        if collides && self.spent == Spent::No {
             self.spent = Spent::Collided;
             return Err(OpenFailure::Collision);
         }
@@ -395,9 +423,19 @@ mod tests {
     #[test]
     fn addresses_that_must_not_be_sent_to() {
         let bad = [
-            "0.0.0.0:5", "0.1.2.3:5", "224.0.0.1:5", "255.255.255.255:5", "192.0.2.1:0",
-            "127.0.0.1:5", "[::]:5", "[::1]:5", "[ff02::1]:5", "[::ffff:127.0.0.1]:5",
-            "[::ffff:224.0.0.1]:5", "[::ffff:0.0.0.0]:5", "[2001:db8::1]:0",
+            "0.0.0.0:5",
+            "0.1.2.3:5",
+            "224.0.0.1:5",
+            "255.255.255.255:5",
+            "192.0.2.1:0",
+            "127.0.0.1:5",
+            "[::]:5",
+            "[::1]:5",
+            "[ff02::1]:5",
+            "[::ffff:127.0.0.1]:5",
+            "[::ffff:224.0.0.1]:5",
+            "[::ffff:0.0.0.0]:5",
+            "[2001:db8::1]:0",
         ];
         for text in bad {
             let address = normalise(text.parse().expect("an address"));

@@ -25,5 +25,9 @@ mod rate;
 pub mod relay;
 mod room;
 
+pub use batch::TransmitBatch;
+pub use fanout::{Fanout, Filled};
+pub use relay::Relay;
+
 #[cfg(test)]
 mod tests;

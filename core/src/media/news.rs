@@ -8,6 +8,7 @@
 //! memory for all legs of the relay: noting something never allocates.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use crate::ids::LegId;
@@ -101,7 +102,7 @@ impl News {
                 self.renewing.swap_remove(position);
                 continue;
             };
-            let old = leg.keyed.as_ref().filter(|keyed| keyed.sealed >= soft);
+            let old = leg.keyed.as_ref().filter(|keyed| keyed.sealed() >= soft);
             let silent = old.map(|keyed| now.since(keyed.sealed_at) >= SILENCE);
             if silent == Some(false) {
                 position += 1;
@@ -120,15 +121,14 @@ impl News {
     pub(super) fn poll(&mut self, rooms: &mut Rooms) -> Option<RelayEvent> {
         while let Some(id) = self.listed.front().copied() {
             if let Some(leg) = rooms.leg_mut(id) {
-                if std::mem::take(&mut leg.news.bound) {
-                    if let Some(address) = leg.binding.address() {
-                        return Some(RelayEvent::Bound { leg: id, address });
-                    }
+                let bound = mem::take(&mut leg.news.bound);
+                if let Some(address) = leg.binding.address().filter(|_| bound) {
+                    return Some(RelayEvent::Bound { leg: id, address });
                 }
-                if std::mem::take(&mut leg.news.heard) {
+                if mem::take(&mut leg.news.heard) {
                     return Some(RelayEvent::Heard { leg: id });
                 }
-                if std::mem::take(&mut leg.news.exhausted) {
+                if mem::take(&mut leg.news.exhausted) {
                     return Some(RelayEvent::Exhausted { leg: id });
                 }
                 leg.news.listed = false;

@@ -41,8 +41,7 @@ impl Bucket {
     /// Takes `cost` tokens, or none when there are fewer.
     pub(super) fn take(&mut self, now: Timestamp, rate: Rate, cost: u64) -> bool {
         let unit = rate.interval_micros();
-        let elapsed =
-            u64::try_from(now.since(self.filled_at).as_micros()).unwrap_or(u64::MAX);
+        let elapsed = u64::try_from(now.since(self.filled_at).as_micros()).unwrap_or(u64::MAX);
         self.level = self
             .level
             .saturating_add(elapsed.saturating_mul(rate.per))

@@ -102,7 +102,9 @@ impl Relay {
                 let Some(leg) = self.rooms.leg_mut(leg) else { return };
                 // A client that gets a fresh key may start its counters and its sequence anew, so
                 // nothing that was counted under the old key means anything now.
-                leg.keyed = Some(Keyed::new(mode, &key, nonce_prefix));
+                // `None` would be a mode that this build lacks, which the control plane never offers.
+                leg.keyed = Keyed::new(mode, &key, nonce_prefix, self.limits.key_hard_packets);
+                debug_assert!(leg.keyed.is_some(), "{} is not compiled in", mode.name());
                 if let Some(address) = leg.binding.settle(claimed.map(normalise)) {
                     self.by_address.insert(address, leg.id);
                     self.news.note(leg, Note::Bound);
