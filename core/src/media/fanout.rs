@@ -1,0 +1,200 @@
+//! One accepted packet on its way to the legs of its room, or one reply on its way back.
+//!
+//! Decided here: who receives a copy, and when a key seals no more. Not here: whether the packet
+//! is taken at all (`relay.rs`). The guard borrows the relay, so nothing can come in between, and
+//! what was not filled when it is dropped is counted.
+//!
+//! Between calls of [`Fanout::fill`] every leg before the position was served or passed over,
+//! and no nonce was used for a copy that is not in a batch.
+
+use std::net::SocketAddr;
+
+use crate::ids::LegId;
+use crate::media::batch::TransmitBatch;
+use crate::media::leg::{Keyed, Leg, Spent};
+use crate::media::news::{News, Note};
+use crate::reasons::DropReason;
+use crate::stats::RelayStats;
+use crate::time::Timestamp;
+use crate::wire::{discovery, rtp};
+
+/// Fixed header, extension preamble, extension: what a copy has before the payload.
+pub(super) const HEAD_BYTES: usize = rtp::FORWARD_CLEAR_LEN + rtp::FORWARD_EXTENSION_LEN;
+
+/// What one datagram leads to.
+///
+/// Call [`Self::fill`] until it says [`Filled::Done`]. Dropping the guard earlier drops the rest,
+/// which is counted as [`DropReason::Unfilled`].
+#[derive(Debug)]
+#[must_use = "receivers get nothing until the fan-out is filled into a batch"]
+pub struct Fanout<'a> {
+    work: Work<'a>,
+    stats: &'a mut RelayStats,
+}
+
+/// How far a fan-out came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a full batch has to be sent and cleared before the rest can be filled"]
+pub enum Filled {
+    /// Everything is in the batch.
+    Done,
+    /// The batch has no room for the next datagram: send it, clear it and fill again.
+    BatchFull,
+}
+
+#[derive(Debug)]
+enum Work<'a> {
+    Dropped(DropReason),
+    Done,
+    Reply(Reply),
+    Copies(Copies<'a>),
+}
+
+/// A datagram back to where one came from.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) leg: LegId,
+    pub(super) address: SocketAddr,
+    pub(super) bytes: [u8; discovery::LEN],
+    pub(super) length: usize,
+    pub(super) is_discovery: bool,
+}
+
+/// A packet for everybody else in the room.
+#[derive(Debug)]
+pub(super) struct Copies<'a> {
+    pub(super) legs: &'a mut [Leg],
+    pub(super) news: &'a mut News,
+    /// Position of the leg that sent it.
+    pub(super) sender: usize,
+    /// Position of the next leg.
+    pub(super) next: usize,
+    pub(super) now: Timestamp,
+    pub(super) soft: u64,
+    pub(super) hard: u64,
+    pub(super) head: [u8; HEAD_BYTES],
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Fanout<'a> {
+    pub(super) fn dropped(stats: &'a mut RelayStats, reason: DropReason) -> Self {
+        stats.count_drops(reason, 1);
+        Self { work: Work::Dropped(reason), stats }
+    }
+
+    pub(super) const fn reply(stats: &'a mut RelayStats, reply: Reply) -> Self {
+        Self { work: Work::Reply(reply), stats }
+    }
+
+    pub(super) const fn copies(stats: &'a mut RelayStats, copies: Copies<'a>) -> Self {
+        Self { work: Work::Copies(copies), stats }
+    }
+
+    /// Why the datagram leads to nothing, if it was dropped as a whole.
+    #[must_use]
+    pub const fn drop_reason(&self) -> Option<DropReason> {
+        match self.work {
+            Work::Dropped(reason) => Some(reason),
+            Work::Done | Work::Reply(_) | Work::Copies(_) => None,
+        }
+    }
+
+    /// Appends what is still to be sent to `batch`, as far as it has room. The next call goes on
+    /// where this one stopped.
+    pub fn fill(&mut self, batch: &mut TransmitBatch) -> Filled {
+        let filled = match &mut self.work {
+            Work::Dropped(_) | Work::Done => return Filled::Done,
+            Work::Reply(reply) => reply.fill(batch, self.stats),
+            Work::Copies(copies) => copies.fill(batch, self.stats),
+        };
+        if filled == Filled::Done {
+            self.work = Work::Done;
+        }
+        filled
+    }
+}
+
+impl Drop for Fanout<'_> {
+    fn drop(&mut self) {
+        let unfilled = match &self.work {
+            Work::Dropped(_) | Work::Done => return,
+            Work::Reply(_) => 1,
+            Work::Copies(copies) => copies.remaining(),
+        };
+        self.stats.count_drops(DropReason::Unfilled, unfilled);
+    }
+}
+
+impl Reply {
+    fn fill(&self, batch: &mut TransmitBatch, stats: &mut RelayStats) -> Filled {
+        if !batch.push(&self.bytes[..self.length], self.leg, self.address) {
+            return Filled::BatchFull;
+        }
+        stats.discovery_replies += u64::from(self.is_discovery);
+        Filled::Done
+    }
+}
+
+impl Copies<'_> {
+    fn fill(&mut self, batch: &mut TransmitBatch, stats: &mut RelayStats) -> Filled {
+        while let Some(leg) = self.legs.get_mut(self.next) {
+            let Some((address, keyed)) = receiver(self.sender == self.next, leg) else {
+                self.next += 1;
+                continue;
+            };
+            if let Some(reason) = keyed.spent.drop_reason() {
+                stats.count_drops(reason, 1);
+                self.next += 1;
+                continue;
+            }
+            let clear_bytes =
+                if keyed.mode().is_rtpsize() { rtp::FORWARD_CLEAR_LEN } else { rtp::FIXED_LEN };
+            let (clear, hidden) = self.head.split_at(clear_bytes);
+            let length = HEAD_BYTES + self.payload.len() + keyed.mode().overhead();
+            let Some(space) = batch.reserve(length) else {
+                return Filled::BatchFull;
+            };
+            self.next += 1;
+            let Some(written) = keyed.seal(clear, [hidden, self.payload], space) else {
+                keyed.spent = Spent::Exhausted;
+                stats.count_drops(DropReason::KeyExhausted, 1);
+                self.news.note(leg, Note::Exhausted);
+                continue;
+            };
+            keyed.sealed_at = self.now;
+            let sealed = keyed.sealed();
+            if sealed >= self.hard {
+                keyed.spent = Spent::Exhausted;
+            }
+            batch.commit(written, leg.id, address);
+            stats.packets_out += 1;
+            stats.bytes_out += written as u64;
+            leg.figures.packets_out += 1;
+            leg.figures.bytes_out += written as u64;
+            if sealed >= self.hard {
+                self.news.note(leg, Note::Exhausted);
+            } else if sealed == self.soft {
+                self.news.renew(leg);
+            }
+        }
+        Filled::Done
+    }
+
+    /// How many copies were not made.
+    fn remaining(&self) -> u64 {
+        let mut remaining = 0;
+        for (position, leg) in self.legs.iter().enumerate().skip(self.next) {
+            remaining += u64::from(position != self.sender && leg.receives());
+        }
+        remaining
+    }
+}
+
+/// Where a copy for this leg goes and what seals it, if it is to get one.
+#[inline]
+fn receiver(is_sender: bool, leg: &mut Leg) -> Option<(SocketAddr, &mut Keyed)> {
+    if is_sender || !leg.permissions.hear {
+        return None;
+    }
+    Some((leg.binding.address()?, leg.keyed.as_mut()?))
+}

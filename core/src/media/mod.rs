@@ -1,0 +1,33 @@
+//! The media plane: one [`relay::Relay`] per UDP socket opens each packet once and seals a copy
+//! for every other leg of its room.
+//!
+//! The host's loop at a relay, in this order:
+//!
+//! 1. take a batch of datagrams from the socket;
+//! 2. apply every queued [`command::RelayCommand`], so that no datagram meets a relay that has not
+//!    yet heard of its session;
+//! 3. hand each datagram to [`relay::Relay::handle_datagram`] and fill the
+//!    [`fanout::Fanout`] into a [`batch::TransmitBatch`]; send and clear the batch when it is full,
+//!    and at the end of the turn;
+//! 4. take the relay's events until there are none.
+//!
+//! Media is never queued here: what is not filled, or what the socket refuses, is dropped and
+//! counted. Who may be in which room is not decided here but by the control plane, which speaks
+//! to a relay only through commands.
+
+pub mod batch;
+pub mod command;
+pub mod fanout;
+mod intake;
+mod leg;
+mod news;
+mod rate;
+pub mod relay;
+mod room;
+
+pub use batch::TransmitBatch;
+pub use fanout::{Fanout, Filled};
+pub use relay::Relay;
+
+#[cfg(test)]
+mod tests;

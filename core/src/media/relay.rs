@@ -1,0 +1,196 @@
+//! Takes datagrams in, decides about each, and hands out what it leads to.
+//!
+//! Decided here: what a command does, and what the host sees. Not here: which datagrams are taken
+//! (`intake.rs`), copies (`fanout.rs`), where legs are (`room.rs`), which address a leg is bound to
+//! (`leg.rs`), and who may speak or hear (the control plane, through commands).
+//!
+//! Between calls nothing of a datagram is left but counters: media is never queued. From
+//! [`Relay::handle_datagram`] to the dropped [`Fanout`] nothing is allocated or freed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::ids::{LegId, RelayId, RoomId, Ssrc};
+use crate::limits::Limits;
+use crate::media::command::{Permissions, RelayCommand, RelayEvent};
+use crate::media::fanout::{Copies, Fanout};
+use crate::media::intake::Verdict;
+pub use crate::media::leg::LegFigures;
+use crate::media::leg::{Keyed, Leg, MediaLimits, normalise};
+use crate::media::news::{News, Note};
+use crate::media::room::Rooms;
+use crate::reasons::DropReason;
+use crate::stats::RelayStats;
+use crate::time::Timestamp;
+
+/// One UDP socket's worth of rooms. See the [module above](crate::media) for the host's loop.
+#[derive(Debug)]
+pub struct Relay {
+    id: RelayId,
+    pub(super) limits: MediaLimits,
+    pub(super) loopback_allowed: bool,
+    /// The latest time that an input carried.
+    pub(super) now: Timestamp,
+    pub(super) rooms: Rooms,
+    /// Which leg is bound to an address, for pings alone: they name no SSRC. Keys are addresses
+    /// that strangers choose, hence the random hasher.
+    pub(super) by_address: HashMap<SocketAddr, LegId>,
+    pub(super) news: News,
+    pub(super) stats: RelayStats,
+}
+
+impl Relay {
+    /// A relay without legs. `loopback_allowed` says whether addresses of this host may be served:
+    /// only when the socket is bound to one, or in tests.
+    #[must_use]
+    pub fn new(id: RelayId, limits: &Limits, loopback_allowed: bool) -> Self {
+        Self {
+            id,
+            limits: MediaLimits::new(limits),
+            loopback_allowed,
+            now: Timestamp::ZERO,
+            rooms: Rooms::default(),
+            by_address: HashMap::new(),
+            news: News::default(),
+            stats: RelayStats::default(),
+        }
+    }
+
+    /// Which relay this is.
+    #[must_use]
+    pub const fn id(&self) -> RelayId {
+        self.id
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub const fn stats(&self) -> &RelayStats {
+        &self.stats
+    }
+
+    /// How many legs are open.
+    #[must_use]
+    pub fn leg_count(&self) -> usize {
+        self.rooms.leg_count()
+    }
+
+    /// What one leg has sent and received, if it is open.
+    #[must_use]
+    pub fn leg_figures(&self, leg: LegId) -> Option<LegFigures> {
+        self.rooms.leg(leg).map(|leg| leg.figures)
+    }
+
+    /// Counts copies that the socket refused. Hosts call it instead of queueing them.
+    pub fn note_unsent(&mut self, copies: u64) {
+        self.stats.count_drops(DropReason::SocketFull, copies);
+    }
+
+    /// Counts datagrams or copies that the host dropped because they were older than the latency
+    /// budget.
+    pub fn note_too_late(&mut self, copies: u64) {
+        self.stats.count_drops(DropReason::TooLate, copies);
+    }
+
+    /// Obeys one order. One for a leg that is gone does nothing.
+    pub fn handle_command(&mut self, now: Timestamp, command: RelayCommand) {
+        self.advance(now);
+        match command {
+            RelayCommand::Open { leg, room, ssrc, peer, permissions } => {
+                self.open(leg, room, ssrc, peer, permissions);
+            }
+            RelayCommand::SetKey { leg, mode, key, nonce_prefix, claimed } => {
+                let Some(leg) = self.rooms.leg_mut(leg) else { return };
+                // A client that gets a fresh key may start its counters and its sequence anew, so
+                // nothing that was counted under the old key means anything now.
+                // `None` would be a mode that this build lacks, which the control plane never offers.
+                leg.keyed = Keyed::new(mode, &key, nonce_prefix, self.limits.key_hard_packets);
+                debug_assert!(leg.keyed.is_some(), "{} is not compiled in", mode.name());
+                if let Some(address) = leg.binding.settle(claimed.map(normalise)) {
+                    self.by_address.insert(address, leg.id);
+                    self.news.note(leg, Note::Bound);
+                }
+            }
+            RelayCommand::SetPermissions { leg, permissions } => {
+                if let Some(leg) = self.rooms.leg_mut(leg) {
+                    leg.permissions = permissions;
+                }
+            }
+            RelayCommand::Close { leg } => {
+                let Some(leg) = self.rooms.remove(leg) else { return };
+                self.news.forget(&leg);
+                if let Some(address) = leg.binding.address() {
+                    unbind(&mut self.by_address, address, leg.id);
+                }
+            }
+        }
+    }
+
+    /// Takes one datagram, which is opened in place, and says what it leads to.
+    ///
+    /// Whatever a peer sends ends in a [`Fanout`]; one that leads to nothing carries its
+    /// [`DropReason`].
+    pub fn handle_datagram<'a>(
+        &'a mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        packet: &'a mut [u8],
+    ) -> Fanout<'a> {
+        self.advance(now);
+        self.stats.datagrams_in += 1;
+        match self.judge(normalise(from), packet) {
+            Err(reason) => Fanout::dropped(&mut self.stats, reason),
+            Ok(Verdict::Reply(reply)) => Fanout::reply(&mut self.stats, reply),
+            Ok(Verdict::Forward { from, head, payload }) => {
+                let copies = Copies {
+                    legs: self.rooms.legs(from.room),
+                    news: &mut self.news,
+                    sender: from.index,
+                    next: 0,
+                    now: self.now,
+                    soft: self.limits.key_soft_packets,
+                    hard: self.limits.key_hard_packets,
+                    head,
+                    payload,
+                };
+                Fanout::copies(&mut self.stats, copies)
+            }
+        }
+    }
+
+    /// The next thing that the control plane has to know. Ask until there is nothing, after every
+    /// turn; what happened to a leg since it was last told of is told once.
+    pub fn poll_event(&mut self) -> Option<RelayEvent> {
+        self.news.poll(&mut self.rooms)
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.news.look_for_silence(self.now, self.limits.key_soft_packets, &mut self.rooms);
+    }
+
+    fn open(
+        &mut self,
+        leg: LegId,
+        room: RoomId,
+        ssrc: Ssrc,
+        peer: Option<IpAddr>,
+        permissions: Permissions,
+    ) {
+        let fresh = self.rooms.insert(room, Leg::new(leg, ssrc, permissions, peer));
+        debug_assert!(fresh, "leg ids and SSRCs are given out once");
+        let legs = self.rooms.leg_count();
+        self.news.reserve(legs);
+        // Twice as many as there can be, because a table that is less than half full sweeps out
+        // removed entries in place; a fuller one would allocate when a leg moves.
+        let room = (2 * (legs + 1)).saturating_sub(self.by_address.len());
+        self.by_address.reserve(room);
+    }
+}
+
+/// Takes an address out of the table of pings.
+pub(super) fn unbind(by_address: &mut HashMap<SocketAddr, LegId>, address: SocketAddr, leg: LegId) {
+    // Another leg may have been bound to the same address since.
+    if by_address.get(&address) == Some(&leg) {
+        by_address.remove(&address);
+    }
+}
