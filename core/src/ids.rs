@@ -19,6 +19,9 @@ macro_rules! snowflake {
         pub struct $name(NonZeroU64);
 
         impl $name {
+            /// The smallest one; the start of a range.
+            pub const MIN: Self = Self(NonZeroU64::MIN);
+
             /// The snowflake of this number; `None` for zero.
             #[must_use]
             pub const fn new(raw: u64) -> Option<Self> {

@@ -21,13 +21,22 @@
 //!    session.
 #![forbid(unsafe_code)]
 
+pub mod command;
+pub mod config;
 pub mod crypto;
 pub mod entropy;
+mod gateway;
 pub mod ids;
 pub mod limits;
+mod lvsp;
+pub mod media;
+pub mod output;
 pub mod reasons;
+mod replay_log;
+pub mod server;
 pub mod slab;
 pub mod stats;
 pub mod time;
+mod timers;
 pub mod transport;
 pub mod wire;

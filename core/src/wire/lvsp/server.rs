@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::wire::json::{Envelope, NAME_BYTES, Object, WireError};
-use crate::wire::lvsp::{ChannelInfo, FEATURE_ERRORS, InfoBody, envelope, info, opcode};
+use crate::wire::lvsp::{
+    ChannelInfo, FEATURE_ERRORS, InfoBody, VoiceFlagsUpdate, envelope, info, opcode,
+};
 use crate::wire::secret::Secret;
 
 /// A message to a chat server.
@@ -93,6 +95,18 @@ pub struct VoiceFlags {
     pub self_mute: bool,
     /// In the audience.
     pub suppress: bool,
+}
+
+impl VoiceFlags {
+    /// Changes the flags that `update` states.
+    pub fn apply(&mut self, update: VoiceFlagsUpdate) {
+        let change = |flag: &mut bool, stated: Option<bool>| *flag = stated.unwrap_or(*flag);
+        change(&mut self.deaf, update.deaf);
+        change(&mut self.mute, update.mute);
+        change(&mut self.self_deaf, update.self_deaf);
+        change(&mut self.self_mute, update.self_mute);
+        change(&mut self.suppress, update.suppress);
+    }
 }
 
 /// A refusal of one message.

@@ -1,0 +1,105 @@
+//! A voice session: what survives the connection of a voice client.
+//!
+//! It numbers and keeps what the client must not miss, and remembers whom the client was told of.
+//! The connection, the chat server's view and the media leg belong to `server` and `media`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::ids::{ConnId, LegId, RelayId, Ssrc, UserId};
+use crate::limits::Limits;
+use crate::replay_log::{Bounds, ReplayLog, WireSeq};
+use crate::time::Timestamp;
+use crate::wire::gateway::{ServerMessage, Version};
+
+/// One voice session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) version: Version,
+    pub(crate) relay: RelayId,
+    pub(crate) leg: LegId,
+    pub(crate) ssrc: Ssrc,
+    /// The connection that serves it; `None` while it is detached and can be resumed.
+    pub(crate) conn: Option<ConnId>,
+    /// Whether it has a key, so that it hears and is announced to the others.
+    pub(crate) live: bool,
+    /// The speaking flags that the others were last told.
+    pub(crate) speaking: u8,
+    /// The users whom this client was told of and not told that they are gone.
+    announced: BTreeSet<UserId>,
+    log: ReplayLog,
+}
+
+impl Session {
+    pub(crate) fn new(
+        version: Version,
+        conn: ConnId,
+        (relay, leg, ssrc): (RelayId, LegId, Ssrc),
+        limits: &Limits,
+    ) -> Self {
+        let bounds = Bounds {
+            messages: limits.resume_messages,
+            bytes: limits.resume_bytes,
+            age: Duration::MAX,
+        };
+        Self {
+            version,
+            relay,
+            leg,
+            ssrc,
+            conn: Some(conn),
+            live: false,
+            speaking: 0,
+            announced: BTreeSet::new(),
+            log: ReplayLog::new(bounds),
+        }
+    }
+
+    /// The text of a message that must not be missed, or `None` when there is nobody to read it.
+    ///
+    /// From version 8 on it is numbered and kept, connected or not. Older clients have no
+    /// replay: they are told the whole state when they resume.
+    pub(crate) fn number(&mut self, now: Timestamp, message: &ServerMessage) -> Option<String> {
+        if !self.version.numbered() {
+            self.conn?;
+            self.note_announced(message);
+            return Some(message.encode(self.version, None));
+        }
+        self.note_announced(message);
+        let seq = WireSeq::encode(self.log.next_position());
+        let text = message.encode(self.version, Some(seq));
+        self.log.keep(now, text.clone());
+        self.conn.map(|_| text)
+    }
+
+    /// The client has everything up to the number `seq_ack`.
+    pub(crate) fn acknowledge(&mut self, seq_ack: u16) {
+        if let Some(position) = WireSeq::decode(seq_ack, self.log.sent()) {
+            self.log.acknowledge(position);
+        }
+    }
+
+    /// What a client that resumes after `seq_ack` has missed; `None` when that is not all here.
+    /// No number means: everything that is kept.
+    pub(crate) fn replay(&mut self, now: Timestamp, seq_ack: Option<u16>) -> Option<Vec<String>> {
+        let after = match seq_ack {
+            None => self.log.oldest()?,
+            Some(seq) => WireSeq::decode(seq, self.log.sent())?,
+        };
+        let texts = self.log.replay_after(now, after)?;
+        Some(texts.map(str::to_owned).collect())
+    }
+
+    /// The users whom this client believes present.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = UserId> {
+        self.announced.iter().copied()
+    }
+
+    fn note_announced(&mut self, message: &ServerMessage) {
+        if let ServerMessage::ClientsConnect { user_ids } = message {
+            self.announced.extend(user_ids);
+        } else if let ServerMessage::ClientDisconnect { user_id } = message {
+            self.announced.remove(user_id);
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! What a [`Command`] changes, whoever gave it: LVSP or a host in process.
+
+use std::time::Duration;
+
+use super::Server;
+use super::deadlines::Timer;
+use super::membership::{Member, Room, Scope};
+use crate::command::{Command, Target};
+use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
+use crate::media::command::RelayCommand;
+use crate::output::{Event, GoneReason};
+use crate::reasons::{CloseReason, Refused};
+use crate::time::Timestamp;
+use crate::wire::lvsp::{ChannelInfo, ServerMessage, VoiceFlags, VoiceFlagsUpdate, VoiceInfo};
+use crate::wire::secret::Secret;
+
+/// Bits a second of a channel whose chat server named none.
+const DEFAULT_BITRATE: u32 = 64_000;
+/// An Identify for an unknown voice state is worth waiting for while the chat server is this new.
+const FRESH_CONTROL: Duration = Duration::from_secs(30);
+
+/// What is remembered of a destroyed channel.
+#[derive(Debug, Default)]
+pub(super) struct Tombstone {
+    guild: Option<GuildId>,
+    users: Vec<UserId>,
+}
+
+/// Everything that places a user.
+struct Placement {
+    user: UserId,
+    channel: ChannelId,
+    guild: Option<GuildId>,
+    session_id: Option<Secret>,
+    token: Option<Secret>,
+    flags: VoiceFlagsUpdate,
+}
+
+impl Server {
+    /// Carries out a command on the channels of one chat server.
+    ///
+    /// Applications that drive channels in process call this; LVSP messages end here as well.
+    /// What changed is told to that chat server and leaves as [`Event`]s.
+    ///
+    /// # Errors
+    /// Why the command was refused; nothing changed then.
+    pub fn handle_command(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        command: Command,
+    ) -> Result<(), Refused> {
+        let now = self.advance(now);
+        if usize::from(client.0) >= self.controls.len() {
+            return Err(Refused::Unknown("control client"));
+        }
+        match command {
+            Command::SetChannel { channel, guild, bitrate } => {
+                self.set_channel(now, client, channel, guild, bitrate).map(|_| ())
+            }
+            Command::DestroyChannel { channel } => {
+                self.destroy_channel(now, client, channel);
+                Ok(())
+            }
+            Command::Place { user, channel, guild, session_id, token, flags } => {
+                let placement = Placement { user, channel, guild, session_id, token, flags };
+                self.place(now, client, placement)
+            }
+            Command::SetFlags { target, flags } => {
+                let member =
+                    self.find_one(client, &target).ok_or(Refused::Unknown("voice state"))?;
+                self.restate(now, client, member);
+                self.set_flags(now, member, flags);
+                Ok(())
+            }
+            Command::Remove { target } => {
+                self.remove(now, client, &target);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_channel(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        channel: ChannelId,
+        guild: Option<GuildId>,
+        bitrate: Option<u32>,
+    ) -> Result<RoomId, Refused> {
+        self.clear_tombstone(client, channel);
+        let (room, changed) = match self.membership.room_of(client, channel) {
+            Some(id) => (id, self.change_room(id, guild, bitrate)),
+            None => (self.make_room(client, channel, guild, bitrate)?, true),
+        };
+        self.note_restatement(now, client);
+        if changed && let Some(info) = self.channel_info(room) {
+            self.inform(now, client, &info);
+            let bitrate = self.membership.room(room).map_or(DEFAULT_BITRATE, |room| room.bitrate);
+            self.event(Event::ChannelUpdated { client, channel, bitrate });
+        }
+        Ok(room)
+    }
+
+    fn make_room(
+        &mut self,
+        client: ControlId,
+        channel: ChannelId,
+        guild: Option<GuildId>,
+        bitrate: Option<u32>,
+    ) -> Result<RoomId, Refused> {
+        if self.membership.rooms_len() >= self.config.limits.channels {
+            return Err(Refused::Limit("channels"));
+        }
+        let relay = RelayId(u16::try_from(self.next_relay).unwrap_or(0));
+        self.next_relay = (self.next_relay + 1) % self.config.relays.len();
+        Ok(self.membership.add_room(Room {
+            client,
+            channel,
+            guild,
+            bitrate: bitrate.unwrap_or(DEFAULT_BITRATE),
+            relay,
+            members: Vec::new(),
+            confirmed: true,
+        }))
+    }
+
+    /// Whether anything changed.
+    fn change_room(&mut self, id: RoomId, guild: Option<GuildId>, bitrate: Option<u32>) -> bool {
+        let Some(room) = self.membership.room_mut(id) else { return false };
+        room.confirmed = true;
+        let before = (room.guild, room.bitrate);
+        room.guild = guild.or(room.guild);
+        room.bitrate = bitrate.unwrap_or(room.bitrate);
+        before != (room.guild, room.bitrate)
+    }
+
+    fn destroy_channel(&mut self, now: Timestamp, client: ControlId, channel: ChannelId) {
+        let mut tombstone = Tombstone::default();
+        if let Some(id) = self.membership.room_of(client, channel) {
+            let room = self.membership.room(id);
+            tombstone.guild = room.and_then(|room| room.guild);
+            for member in room.map_or_else(Vec::new, |room| room.members.clone()) {
+                tombstone.users.extend(self.membership.member(member).map(|member| member.user));
+                self.remove_member(now, member, GoneReason::ChannelDestroyed);
+            }
+            self.drop_room(id);
+            let until = now + self.config.limits.tombstone_ms.duration();
+            self.tombstones.insert((client, channel), tombstone);
+            self.timers.set(Timer::Tombstone(client, channel), until);
+        }
+        let info = ChannelInfo { id: channel, guild_id: None, bitrate: None, deleted: true };
+        self.inform(now, client, &ServerMessage::InfoChannel(info));
+    }
+
+    /// Forgets a room without members.
+    pub(super) fn drop_room(&mut self, id: RoomId) {
+        if let Some(room) = self.membership.remove_room(id) {
+            self.event(Event::ChannelDestroyed { client: room.client, channel: room.channel });
+        }
+    }
+
+    pub(super) fn clear_tombstone(&mut self, client: ControlId, channel: ChannelId) {
+        self.tombstones.remove(&(client, channel));
+        self.timers.clear(Timer::Tombstone(client, channel));
+    }
+
+    /// Whether a voice client asks for a channel that was destroyed a moment ago.
+    pub(super) fn is_buried(&self, server_id: u64, user: UserId) -> bool {
+        self.tombstones.iter().any(|((_, channel), tombstone)| {
+            channel.as_u64() == server_id
+                || (tombstone.guild.map(GuildId::as_u64) == Some(server_id)
+                    && tombstone.users.contains(&user))
+        })
+    }
+
+    fn place(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        placement: Placement,
+    ) -> Result<(), Refused> {
+        let Placement { user, channel, guild, .. } = placement;
+        let room = self.membership.room_of(client, channel);
+        let known_guild = room.and_then(|id| self.membership.room(id)).and_then(|room| room.guild);
+        let guild = guild.or(known_guild);
+        let present = self.membership.member_of(client, user, Scope::of(guild, channel));
+        let here = present.filter(|id| self.membership.member(*id).map(|m| m.room) == room);
+        if let Some(member) = here {
+            self.place_again(now, client, member, placement);
+            return Ok(());
+        }
+        self.check_room_for(room, present.is_some())?;
+        let room = self.set_channel(now, client, channel, guild, None)?;
+        // A move: what the chat server does not say anew goes along.
+        let mut flags = VoiceFlags::default();
+        if let Some(old) = present {
+            flags = self.membership.member(old).map(|member| member.flags).unwrap_or_default();
+            self.remove_member(now, old, GoneReason::Moved);
+        }
+        flags.apply(placement.flags);
+        let session_id = match placement.session_id {
+            Some(given) => given,
+            None => Secret::new(self.entropy.hex::<16>()),
+        };
+        let token = match placement.token {
+            Some(given) => given,
+            None => Secret::new(self.entropy.hex::<32>()),
+        };
+        let member = Member {
+            client,
+            room,
+            user,
+            guild,
+            session_id,
+            token,
+            flags,
+            confirmed: true,
+            session: None,
+        };
+        let Some(id) = self.membership.add_member(member) else {
+            return Err(Refused::Unknown("channel"));
+        };
+        let limits = &self.config.limits;
+        self.timers.set(Timer::Reservation(id), now + limits.reservation_ms.duration());
+        self.tell_voice_state(now, client, id, true);
+        self.retry_held(now, channel, guild, user);
+        Ok(())
+    }
+
+    fn check_room_for(&self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
+        if self.drain.is_some() {
+            return Err(Refused::Draining);
+        }
+        let limits = &self.config.limits;
+        if !moves && self.membership.members_len() >= limits.voice_states {
+            return Err(Refused::Limit("voice_states"));
+        }
+        let members = room.and_then(|id| self.membership.room(id)).map_or(0, |r| r.members.len());
+        if members >= limits.members_per_channel {
+            return Err(Refused::Limit("members_per_channel"));
+        }
+        Ok(())
+    }
+
+    /// The user is where it is placed already: a re-statement, perhaps with other flags.
+    fn place_again(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        id: MemberId,
+        placement: Placement,
+    ) {
+        self.restate(now, client, id);
+        if let Some(member) = self.membership.member(id) {
+            let session_id = placement.session_id.unwrap_or_else(|| member.session_id.clone());
+            let token = placement.token.unwrap_or_else(|| member.token.clone());
+            self.membership.set_credentials(id, session_id, token);
+        }
+        self.apply_flags(now, id, placement.flags);
+        self.tell_voice_state(now, client, id, true);
+    }
+
+    fn tell_voice_state(&mut self, now: Timestamp, client: ControlId, id: MemberId, full: bool) {
+        if let Some(info) = self.voice_info(id, full) {
+            self.inform(now, client, &info);
+        }
+    }
+
+    fn set_flags(&mut self, now: Timestamp, id: MemberId, update: VoiceFlagsUpdate) {
+        if self.apply_flags(now, id, update)
+            && let Some(client) = self.membership.member(id).map(|member| member.client)
+        {
+            self.tell_voice_state(now, client, id, false);
+        }
+    }
+
+    /// Enforces changed flags in the media plane and tells the others; whether any changed.
+    fn apply_flags(&mut self, now: Timestamp, id: MemberId, update: VoiceFlagsUpdate) -> bool {
+        let Some(member) = self.membership.member_mut(id) else { return false };
+        let (before, could_speak) = (member.flags, member.may_speak());
+        member.flags.apply(update);
+        if member.flags == before {
+            return false;
+        }
+        let permissions = member.permissions();
+        let may_speak = member.may_speak();
+        let media = member.session.as_ref().map(|session| (session.relay, session.leg));
+        if let Some((relay, leg)) = media {
+            self.relay(relay, RelayCommand::SetPermissions { leg, permissions });
+        }
+        if !permissions.speak {
+            self.announce_speaking(now, id, 0);
+        }
+        if may_speak && !could_speak {
+            self.announce_ssrc(now, id);
+        }
+        true
+    }
+
+    /// The voice state that a chat server means, if it means exactly one.
+    fn find_one(&self, client: ControlId, target: &Target) -> Option<MemberId> {
+        let mut all = self.find(client, target);
+        if all.len() == 1 { all.pop() } else { None }
+    }
+
+    fn find(&self, client: ControlId, target: &Target) -> Vec<MemberId> {
+        if let Some(session_id) = &target.session_id
+            && let Some(id) = self.membership.member_of_session(client, session_id.expose())
+        {
+            return vec![id];
+        }
+        let Some(user) = target.user else { return Vec::new() };
+        self.membership
+            .members_of_user(client, user)
+            .into_iter()
+            .filter(|id| {
+                let Some(member) = self.membership.member(*id) else { return false };
+                let channel = self.membership.room(member.room).map(|room| room.channel);
+                target.guild.is_none_or(|guild| member.guild == Some(guild))
+                    && target.channel.is_none_or(|wanted| channel == Some(wanted))
+            })
+            .collect()
+    }
+
+    /// Removes whom the target names; nobody is success as well: already gone.
+    fn remove(&mut self, now: Timestamp, client: ControlId, target: &Target) {
+        self.note_restatement(now, client);
+        let found = self.find(client, target);
+        if found.is_empty()
+            && let Some(user_id) = target.user
+        {
+            let info = ServerMessage::InfoVoice(VoiceInfo {
+                user_id,
+                channel_id: None,
+                guild_id: target.guild,
+                session_id: target.session_id.clone().unwrap_or_default(),
+                flags: VoiceFlags::default(),
+                token: None,
+                endpoint: None,
+                reason: Some(GoneReason::Removed.name().to_owned()),
+            });
+            self.inform(now, client, &info);
+        }
+        for id in found {
+            self.remove_member(now, id, GoneReason::Removed);
+        }
+    }
+
+    /// Ends a voice state: its session, its media, and what others know of it.
+    pub(super) fn remove_member(&mut self, now: Timestamp, id: MemberId, reason: GoneReason) {
+        let close = match reason {
+            GoneReason::Removed | GoneReason::Moved => CloseReason::Disconnected,
+            GoneReason::ChannelDestroyed | GoneReason::GraceEnded => CloseReason::ChannelDestroyed,
+            GoneReason::NotRestated => CloseReason::Renew,
+            GoneReason::NeverConnected | GoneReason::Lost => CloseReason::SessionInvalid,
+        };
+        self.end_session(now, id, close);
+        let Some(member) = self.membership.remove_member(id) else { return };
+        for timer in Timer::of_member(id) {
+            self.timers.clear(timer);
+        }
+        let (client, user, guild) = (member.client, member.user, member.guild);
+        if reason != GoneReason::Moved {
+            let info = ServerMessage::InfoVoice(VoiceInfo {
+                user_id: user,
+                channel_id: None,
+                guild_id: guild,
+                session_id: member.session_id,
+                flags: member.flags,
+                token: None,
+                endpoint: None,
+                reason: Some(reason.name().to_owned()),
+            });
+            self.inform(now, client, &info);
+        }
+        if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
+            self.event(Event::MemberGone { client, guild, channel, user, reason });
+        }
+    }
+
+    // --- re-statement after an IDENTIFY ---
+
+    /// Marks everything of a chat server unconfirmed: it has to be stated again.
+    pub(super) fn unconfirm(&mut self, now: Timestamp, client: ControlId) {
+        let rooms: Vec<_> = self.membership.rooms_from(client, None).collect();
+        let members: Vec<_> =
+            self.membership.members_from(client, None).map(|(id, _)| id).collect();
+        if rooms.is_empty() && members.is_empty() {
+            return;
+        }
+        for room in rooms {
+            if let Some(room) = self.membership.room_mut(room) {
+                room.confirmed = false;
+            }
+        }
+        for member in members {
+            if let Some(member) = self.membership.member_mut(member) {
+                member.confirmed = false;
+            }
+        }
+        let wait = self.config.limits.reconcile_ms.duration();
+        self.timers.set(Timer::Reconcile(client), now + wait);
+    }
+
+    fn restate(&mut self, now: Timestamp, client: ControlId, id: MemberId) {
+        if let Some(member) = self.membership.member_mut(id) {
+            member.confirmed = true;
+            let room = member.room;
+            if let Some(room) = self.membership.room_mut(room) {
+                room.confirmed = true;
+            }
+        }
+        self.note_restatement(now, client);
+    }
+
+    /// The chat server is still stating: the rest has time, up to a point.
+    fn note_restatement(&mut self, now: Timestamp, client: ControlId) {
+        if self.timers.armed(Timer::Reconcile(client)).is_none() {
+            return;
+        }
+        let limits = &self.config.limits;
+        let (wait, total) = (limits.reconcile_ms.duration(), limits.reconcile_total_ms.duration());
+        let latest = self.control(client).identified + total;
+        self.timers.set(Timer::Reconcile(client), latest.min(now + wait));
+    }
+
+    /// What was not stated again goes.
+    pub(super) fn reconcile(&mut self, now: Timestamp, client: ControlId) {
+        let members: Vec<_> =
+            self.membership.members_from(client, None).map(|(id, _)| id).collect();
+        for id in members {
+            if self.membership.member(id).is_some_and(|member| !member.confirmed) {
+                self.remove_member(now, id, GoneReason::NotRestated);
+            }
+        }
+        let rooms: Vec<_> = self.membership.rooms_from(client, None).collect();
+        for id in rooms {
+            let stale = |room: &Room| !room.confirmed && room.members.is_empty();
+            if self.membership.room(id).is_some_and(stale) {
+                self.drop_room(id);
+            }
+        }
+    }
+
+    /// Whether an Identify for an unknown voice state should wait for a chat server.
+    pub(super) fn may_still_come(&self, now: Timestamp) -> bool {
+        self.controls.iter().any(|control| {
+            control.connected_since.is_none_or(|since| now.since(since) < FRESH_CONTROL)
+        })
+    }
+}

@@ -1,0 +1,396 @@
+//! TCP connections: accepting, reading, writing, closing. What a message means is decided
+//! elsewhere.
+//!
+//! A connection leaves in one of two ways. `close_conn` says why (a close frame), waits for what
+//! is queued to be written, and lingers for a few seconds at most. `drop_conn` ends it at once,
+//! without a word. Either way its voice session is detached before, never destroyed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::Server;
+use super::deadlines::Timer;
+use crate::gateway;
+use crate::ids::{ConnId, MemberId};
+use crate::lvsp;
+use crate::output::{Event, Output, Plane, Shutdown};
+use crate::reasons::{CloseReason, Refused};
+use crate::time::Timestamp;
+use crate::transport::{Stage, Transport, TransportConfig, TransportEvent};
+use crate::wire::close;
+
+/// How long a connection that said goodbye may take to read it.
+const LINGER: Duration = Duration::from_secs(5);
+/// Failures to identify are counted and punished over this time.
+pub(super) const BACK_OFF: Duration = Duration::from_secs(60);
+
+/// What an address is counted by: all of IPv4, the /64 of IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct AddressKey(bool, u64);
+
+impl AddressKey {
+    pub(super) fn new(plane: Plane, ip: IpAddr) -> Self {
+        let number = match ip.to_canonical() {
+            IpAddr::V4(v4) => u64::from(u32::from(v4)),
+            IpAddr::V6(v6) => u64::try_from(u128::from(v6) >> 64).unwrap_or(u64::MAX),
+        };
+        Self(plane == Plane::Control, number)
+    }
+}
+
+/// Recent failures of one address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failures {
+    pub(super) count: u64,
+    pub(super) since: Timestamp,
+}
+
+/// What a connection speaks, once it is open.
+#[derive(Debug)]
+pub(super) enum Machine {
+    Opening,
+    Control(lvsp::link::Link),
+    Gateway(gateway::link::Link),
+    /// Said goodbye; whatever still comes is ignored.
+    Closing(CloseReason),
+}
+
+/// One accepted TCP connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) transport: Transport,
+    pub(super) plane: Plane,
+    pub(super) peer: SocketAddr,
+    pub(super) accepted: Timestamp,
+    pub(super) machine: Machine,
+    /// The voice state that it serves, on the gateway.
+    pub(super) member: Option<MemberId>,
+    pub(super) authenticated: bool,
+    pub(super) write_announced: bool,
+    /// Bytes ever queued and written, to know the age of the oldest byte that waits.
+    queued: u64,
+    written: u64,
+    /// Everything up to this position must be written by the slow-reader deadline.
+    mark: u64,
+}
+
+impl Server {
+    /// Takes a connection that the host accepted.
+    ///
+    /// # Errors
+    /// Why the connection is not wanted; the host closes it.
+    pub fn handle_accept(
+        &mut self,
+        now: Timestamp,
+        plane: Plane,
+        peer: SocketAddr,
+    ) -> Result<ConnId, Refused> {
+        let now = self.advance(now);
+        self.admit(now, plane, peer)?;
+        let limits = &self.config.limits;
+        let message_bytes = match plane {
+            Plane::Control => limits.control_message_unidentified_bytes,
+            Plane::Gateway => limits.gateway_message_unidentified_bytes,
+        };
+        let config = TransportConfig::new(limits, message_bytes);
+        let first_byte = limits.first_byte_ms.duration();
+        let transport = Transport::accept(self.tls.as_ref(), config);
+        let conn = self.conns.insert(Connection {
+            transport,
+            plane,
+            peer,
+            accepted: now,
+            machine: Machine::Opening,
+            member: None,
+            authenticated: false,
+            write_announced: false,
+            queued: 0,
+            written: 0,
+            mark: 0,
+        });
+        *self.unauthenticated.entry(AddressKey::new(plane, peer.ip())).or_default() += 1;
+        self.timers.set(Timer::Handshake(conn), now + first_byte);
+        Ok(conn)
+    }
+
+    fn admit(&mut self, now: Timestamp, plane: Plane, peer: SocketAddr) -> Result<(), Refused> {
+        if self.drain.as_ref().is_some_and(|drain| drain.closing) {
+            return Err(Refused::Draining);
+        }
+        let key = AddressKey::new(plane, peer.ip());
+        let limits = &self.config.limits;
+        if let Some(failures) = self.failures.get(&key) {
+            if now.since(failures.since) > BACK_OFF {
+                self.failures.remove(&key);
+            } else if failures.count >= limits.control_failures {
+                return Err(Refused::BackOff);
+            }
+        }
+        let (total, per_address) = match plane {
+            Plane::Control => {
+                (limits.control_unauthenticated, limits.control_unauthenticated_per_address)
+            }
+            Plane::Gateway => (limits.unauthenticated, limits.unauthenticated_per_address),
+        };
+        if self.unauthenticated.get(&key).is_some_and(|count| *count >= per_address) {
+            return Err(Refused::TooManyFromAddress);
+        }
+        let of_plane = self
+            .unauthenticated
+            .iter()
+            .filter(|(other, _)| other.0 == key.0)
+            .map(|(_, count)| count)
+            .sum::<usize>();
+        if of_plane >= total {
+            return Err(Refused::TooManyUnauthenticated);
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that the host read. Any number, split anywhere.
+    pub fn handle_bytes(&mut self, now: Timestamp, conn: ConnId, bytes: &[u8]) {
+        let now = self.advance(now);
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        connection.transport.handle_bytes(bytes);
+        if connection.plane == Plane::Control && !bytes.is_empty() {
+            self.control_alive(now, conn);
+        }
+        while let Some(connection) = self.conns.get_mut(conn) {
+            let Some(event) = connection.transport.poll_event() else { break };
+            self.handle_event(now, conn, event);
+        }
+        self.settle(now, conn);
+    }
+
+    /// Takes the end of the peer's bytes, or an error of the socket. The id is dead afterwards.
+    pub fn handle_eof(&mut self, now: Timestamp, conn: ConnId) {
+        let now = self.advance(now);
+        self.end_conn(now, conn, CloseReason::PeerClosed, None);
+    }
+
+    /// The bytes that wait to be written to a connection.
+    #[must_use]
+    pub fn outbound(&self, conn: ConnId) -> &[u8] {
+        self.conns.get(conn).map_or(&[], |connection| connection.transport.outbound())
+    }
+
+    /// Says that the first `written` bytes of [`Self::outbound`] were written.
+    pub fn consume(&mut self, now: Timestamp, conn: ConnId, written: usize) {
+        let now = self.advance(now);
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        let written = written.min(connection.transport.outbound().len());
+        connection.transport.consume(written);
+        connection.written += written as u64;
+        self.outbound_total = self.outbound_total.saturating_sub(written);
+        if connection.written >= connection.mark {
+            self.timers.clear(Timer::SlowReader(conn));
+            self.note_backlog(now, conn);
+        }
+        self.pump_dump(now, conn);
+        self.settle(now, conn);
+    }
+
+    fn handle_event(&mut self, now: Timestamp, conn: ConnId, event: TransportEvent) {
+        let Some(connection) = self.conns.get(conn) else { return };
+        if let Machine::Closing(_) = connection.machine {
+            return;
+        }
+        match (event, connection.plane) {
+            (TransportEvent::Opened { .. }, Plane::Control) => self.control_opened(now, conn),
+            (TransportEvent::Opened { target }, Plane::Gateway) => {
+                self.gateway_opened(now, conn, &target);
+            }
+            (TransportEvent::Text(text), Plane::Control) => self.control_text(now, conn, &text),
+            (TransportEvent::Text(text), Plane::Gateway) => self.gateway_text(now, conn, &text),
+            (TransportEvent::Binary(_), Plane::Control) => self.close_conn_saying(
+                now,
+                conn,
+                CloseReason::Decode,
+                "messages are JSON in text frames",
+            ),
+            (TransportEvent::Binary(_), Plane::Gateway) => self.gateway_binary(now, conn),
+            (TransportEvent::Pong, _) => {}
+            (TransportEvent::Closed { .. }, _) => {
+                self.leave(now, conn, CloseReason::PeerClosed);
+            }
+            (TransportEvent::Failed(reason), _) => self.leave(now, conn, reason),
+        }
+    }
+
+    /// Queues a text message.
+    pub(super) fn send(&mut self, now: Timestamp, conn: ConnId, text: &str) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        if let Machine::Closing(_) = connection.machine {
+            return;
+        }
+        connection.transport.send_text(text);
+        self.settle(now, conn);
+    }
+
+    /// Closes with the code that the plane has for `reason`; without one, drops.
+    pub(super) fn close_conn(&mut self, now: Timestamp, conn: ConnId, reason: CloseReason) {
+        self.close_conn_saying(now, conn, reason, "");
+    }
+
+    /// Closes with a text of its own in place of the code's usual one.
+    pub(super) fn close_conn_saying(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        reason: CloseReason,
+        text: &str,
+    ) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        if let Machine::Closing(_) = connection.machine {
+            return;
+        }
+        let code = match connection.plane {
+            Plane::Control => close::control(reason),
+            Plane::Gateway => close::gateway(reason),
+        };
+        match code {
+            Some((code, usual)) => {
+                let text = if text.is_empty() { usual } else { text };
+                connection.transport.close(code, text);
+                self.leave(now, conn, reason);
+            }
+            None => self.drop_conn(now, conn, reason),
+        }
+    }
+
+    /// Ends the connection at once, without a close frame.
+    pub(super) fn drop_conn(&mut self, now: Timestamp, conn: ConnId, reason: CloseReason) {
+        self.end_conn(now, conn, reason, Some(Shutdown::Abrupt));
+    }
+
+    /// Stops listening to the connection; what is queued is still written.
+    fn leave(&mut self, now: Timestamp, conn: ConnId, reason: CloseReason) {
+        self.detach_conn(now, conn);
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.machine = Machine::Closing(reason);
+            self.timers.set(Timer::Linger(conn), now + LINGER);
+            self.settle(now, conn);
+        }
+    }
+
+    /// After anything that may have changed a connection: deadlines, notice of bytes to write,
+    /// the end when all is said.
+    pub(super) fn settle(&mut self, now: Timestamp, conn: ConnId) {
+        self.note_backlog(now, conn);
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        if !connection.transport.outbound().is_empty() && !connection.write_announced {
+            connection.write_announced = true;
+            self.outputs.push_back(Output::Write(conn));
+        }
+        let limits = &self.config.limits;
+        let handshake = match connection.transport.stage() {
+            Stage::AwaitFirstByte => Some(limits.first_byte_ms),
+            Stage::Tls => Some(limits.tls_ms),
+            Stage::Upgrade => Some(limits.upgrade_ms),
+            Stage::Open | Stage::Closing | Stage::Closed => None,
+        };
+        match handshake {
+            Some(limit) => {
+                let at = connection.accepted + limit.duration();
+                self.timers.set(Timer::Handshake(conn), at);
+            }
+            None => self.timers.clear(Timer::Handshake(conn)),
+        }
+        if connection.transport.is_finished() {
+            let reason = match connection.machine {
+                Machine::Closing(reason) => reason,
+                Machine::Opening | Machine::Control(_) | Machine::Gateway(_) => {
+                    CloseReason::PeerClosed
+                }
+            };
+            self.end_conn(now, conn, reason, Some(Shutdown::Graceful));
+        }
+    }
+
+    /// Accounts for bytes that wait and ends connections whose peer does not read.
+    fn note_backlog(&mut self, now: Timestamp, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        let waiting = connection.transport.outbound().len();
+        let queued = connection.written + waiting as u64;
+        let grown = queued.saturating_sub(connection.queued);
+        connection.queued = queued;
+        self.outbound_total += usize::try_from(grown).unwrap_or(usize::MAX);
+        let limits = &self.config.limits;
+        if waiting > limits.outbound_bytes || self.outbound_total > limits.outbound_total_bytes {
+            self.drop_conn(now, conn, CloseReason::SlowReader);
+        } else if waiting > 0 && self.timers.armed(Timer::SlowReader(conn)).is_none() {
+            connection.mark = queued;
+            self.timers.set(Timer::SlowReader(conn), now + limits.outbound_age_ms.duration());
+        }
+    }
+
+    /// The connection identified: other limits hold from here on.
+    pub(super) fn authenticated(&mut self, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        let limits = &self.config.limits;
+        connection.transport.set_message_limit(match connection.plane {
+            Plane::Control => limits.control_message_bytes,
+            Plane::Gateway => limits.gateway_message_bytes,
+        });
+        if !connection.authenticated {
+            connection.authenticated = true;
+            let key = AddressKey::new(connection.plane, connection.peer.ip());
+            self.release_unauthenticated(key);
+        }
+        self.timers.clear(Timer::Identify(conn));
+        self.timers.clear(Timer::Hold(conn));
+    }
+
+    fn release_unauthenticated(&mut self, key: AddressKey) {
+        if let Some(count) = self.unauthenticated.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.unauthenticated.remove(&key);
+            }
+        }
+    }
+
+    /// Forgets a connection; `how` is `None` when the host already knows that it is over.
+    fn end_conn(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        reason: CloseReason,
+        how: Option<Shutdown>,
+    ) {
+        let reason = match self.conns.get(conn).map(|connection| &connection.machine) {
+            Some(Machine::Closing(said)) => *said,
+            Some(Machine::Opening | Machine::Control(_) | Machine::Gateway(_)) | None => reason,
+        };
+        self.detach_conn(now, conn);
+        let Some(connection) = self.conns.remove(conn) else { return };
+        self.outbound_total =
+            self.outbound_total.saturating_sub(connection.transport.outbound().len());
+        if !connection.authenticated {
+            self.release_unauthenticated(AddressKey::new(connection.plane, connection.peer.ip()));
+        }
+        for timer in Timer::of_conn(conn) {
+            self.timers.clear(timer);
+        }
+        let plane = connection.plane;
+        self.event(Event::ConnectionClosed { plane, conn, reason });
+        if let Some(how) = how {
+            self.outputs.push_back(Output::Close { conn, how });
+        }
+    }
+
+    /// Parts a connection from the session that it served.
+    fn detach_conn(&mut self, now: Timestamp, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        match std::mem::replace(&mut connection.machine, Machine::Closing(CloseReason::PeerClosed))
+        {
+            Machine::Control(link) => self.control_lost(now, conn, link.stage),
+            Machine::Gateway(link) => {
+                let member = connection.member.take();
+                self.gateway_lost(now, conn, link, member);
+            }
+            Machine::Closing(reason) => connection.machine = Machine::Closing(reason),
+            Machine::Opening => {}
+        }
+    }
+}

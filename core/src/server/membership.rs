@@ -1,0 +1,295 @@
+//! Who is in which channel: rooms, voice states and the ways to find them.
+//!
+//! Plain data with its indexes kept in step; it sends nothing and knows no connection. Everything
+//! is keyed by the chat server that owns it, so that two chat servers may use equal ids.
+//! Invariant between calls: every member is in exactly one room and under each of its index keys.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::crypto::auth;
+use crate::gateway::session::Session;
+use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
+use crate::media::command::Permissions;
+use crate::slab::Slab;
+use crate::wire::lvsp::VoiceFlags;
+use crate::wire::secret::Secret;
+
+/// A channel of one chat server.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) client: ControlId,
+    pub(super) channel: ChannelId,
+    pub(super) guild: Option<GuildId>,
+    pub(super) bitrate: u32,
+    pub(super) relay: RelayId,
+    /// In the order in which they were placed.
+    pub(super) members: Vec<MemberId>,
+    /// Whether the chat server stated it since it last identified.
+    pub(super) confirmed: bool,
+}
+
+/// A user whom a chat server placed in a channel: what LVSP calls a voice state.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) client: ControlId,
+    pub(super) room: RoomId,
+    pub(super) user: UserId,
+    pub(super) guild: Option<GuildId>,
+    pub(super) session_id: Secret,
+    pub(super) token: Secret,
+    pub(super) flags: VoiceFlags,
+    pub(super) confirmed: bool,
+    /// The voice client's session, once it identified.
+    pub(super) session: Option<Session>,
+}
+
+impl Member {
+    /// What the media plane enforces.
+    pub(super) const fn permissions(&self) -> Permissions {
+        Permissions {
+            speak: self.may_speak() && !self.flags.self_mute,
+            hear: !self.flags.deaf && !self.flags.self_deaf,
+        }
+    }
+
+    /// Whether others should know this user's SSRC: everyone but those who are kept silent.
+    pub(super) const fn may_speak(&self) -> bool {
+        !self.flags.mute && !self.flags.suppress
+    }
+}
+
+/// Where a user can be only once: in a guild, or in a call that stands for itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Scope {
+    Guild(GuildId),
+    Channel(ChannelId),
+}
+
+impl Scope {
+    /// The first in order; the start of a range.
+    const MIN: Self = Self::Guild(GuildId::MIN);
+
+    pub(super) fn of(guild: Option<GuildId>, channel: ChannelId) -> Self {
+        guild.map_or(Self::Channel(channel), Self::Guild)
+    }
+}
+
+/// All rooms and members.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    rooms: Slab<RoomId, Room>,
+    members: Slab<MemberId, Member>,
+    by_channel: BTreeMap<(ControlId, ChannelId), RoomId>,
+    by_user: BTreeMap<(ControlId, UserId, Scope), MemberId>,
+    /// By what a voice client names: `server_id` (the channel's id, or the guild's) and user.
+    by_server: BTreeMap<(u64, UserId), SmallVec<[MemberId; 1]>>,
+    /// By session id, for Resume, which names no user. Chat servers may give one id to several.
+    by_session: BTreeMap<String, SmallVec<[MemberId; 1]>>,
+}
+
+impl Membership {
+    pub(super) fn room(&self, id: RoomId) -> Option<&Room> {
+        self.rooms.get(id)
+    }
+
+    pub(super) fn room_mut(&mut self, id: RoomId) -> Option<&mut Room> {
+        self.rooms.get_mut(id)
+    }
+
+    pub(super) fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.get(id)
+    }
+
+    pub(super) fn member_mut(&mut self, id: MemberId) -> Option<&mut Member> {
+        self.members.get_mut(id)
+    }
+
+    pub(super) fn add_room(&mut self, room: Room) -> RoomId {
+        let key = (room.client, room.channel);
+        let id = self.rooms.insert(room);
+        self.by_channel.insert(key, id);
+        id
+    }
+
+    /// Removes an empty room; its members must have been removed before.
+    pub(super) fn remove_room(&mut self, id: RoomId) -> Option<Room> {
+        let room = self.rooms.remove(id)?;
+        debug_assert!(room.members.is_empty(), "members leave before their room goes");
+        self.by_channel.remove(&(room.client, room.channel));
+        Some(room)
+    }
+
+    /// Adds a member to its room. `None`, and nothing is stored, when the room is gone.
+    pub(super) fn add_member(&mut self, member: Member) -> Option<MemberId> {
+        let room_id = member.room;
+        let room = self.rooms.get_mut(room_id)?;
+        let (client, user, guild) = (member.client, member.user, member.guild);
+        let session_id = member.session_id.expose().to_owned();
+        let id = self.members.insert(member);
+        room.members.push(id);
+        let channel = room.channel;
+        self.by_user.insert((client, user, Scope::of(guild, channel)), id);
+        for server in server_ids(guild, channel) {
+            self.by_server.entry((server, user)).or_default().push(id);
+        }
+        self.by_session.entry(session_id).or_default().push(id);
+        Some(id)
+    }
+
+    pub(super) fn remove_member(&mut self, id: MemberId) -> Option<Member> {
+        let member = self.members.remove(id)?;
+        if let Some(room) = self.rooms.get_mut(member.room) {
+            room.members.retain(|other| *other != id);
+            let channel = room.channel;
+            let key = (member.client, member.user, Scope::of(member.guild, channel));
+            if self.by_user.get(&key) == Some(&id) {
+                self.by_user.remove(&key);
+            }
+            for server in server_ids(member.guild, channel) {
+                remove_from(&mut self.by_server, &(server, member.user), id);
+            }
+        }
+        remove_from(&mut self.by_session, member.session_id.expose(), id);
+        Some(member)
+    }
+
+    /// Replaces what the client must present, keeping the indexes in step.
+    pub(super) fn set_credentials(&mut self, id: MemberId, session_id: Secret, token: Secret) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        remove_from(&mut self.by_session, member.session_id.expose(), id);
+        self.by_session.entry(session_id.expose().to_owned()).or_default().push(id);
+        member.session_id = session_id;
+        member.token = token;
+    }
+
+    pub(super) fn room_of(&self, client: ControlId, channel: ChannelId) -> Option<RoomId> {
+        self.by_channel.get(&(client, channel)).copied()
+    }
+
+    pub(super) fn member_of(
+        &self,
+        client: ControlId,
+        user: UserId,
+        scope: Scope,
+    ) -> Option<MemberId> {
+        self.by_user.get(&(client, user, scope)).copied()
+    }
+
+    /// Every voice state of a user at one chat server.
+    pub(super) fn members_of_user(&self, client: ControlId, user: UserId) -> Vec<MemberId> {
+        self.by_user
+            .range((client, user, Scope::MIN)..)
+            .take_while(|((c, u, _), _)| *c == client && *u == user)
+            .map(|(_, id)| *id)
+            .collect()
+    }
+
+    /// The voice state that a chat server names by session id alone.
+    pub(super) fn member_of_session(
+        &self,
+        client: ControlId,
+        session_id: &str,
+    ) -> Option<MemberId> {
+        let ids = self.by_session.get(session_id)?;
+        ids.iter().copied().find(|id| self.members.get(*id).is_some_and(|m| m.client == client))
+    }
+
+    /// The member whom an Identify means, by its secrets; `Err(true)` when the user is known there
+    /// but the secrets are wrong, `Err(false)` when nobody of that name is.
+    pub(super) fn identify(
+        &self,
+        server_id: u64,
+        user: UserId,
+        session_id: &Secret,
+        token: &Secret,
+    ) -> Result<MemberId, bool> {
+        let candidates = self.by_server.get(&(server_id, user)).ok_or(false)?;
+        self.matching(candidates, session_id, token).ok_or(true)
+    }
+
+    /// The member whom a Resume means.
+    pub(super) fn resume(
+        &self,
+        server_id: u64,
+        session_id: &Secret,
+        token: &Secret,
+    ) -> Option<MemberId> {
+        let candidates = self.by_session.get(session_id.expose())?;
+        let id = self.matching(candidates, session_id, token)?;
+        let member = self.members.get(id)?;
+        let channel = self.rooms.get(member.room)?.channel;
+        server_ids(member.guild, channel).any(|known| known == server_id).then_some(id)
+    }
+
+    fn matching(&self, ids: &[MemberId], session_id: &Secret, token: &Secret) -> Option<MemberId> {
+        ids.iter().copied().find(|id| {
+            self.members.get(*id).is_some_and(|member| {
+                let session = auth::verify_token(
+                    member.session_id.expose().as_bytes(),
+                    session_id.expose().as_bytes(),
+                );
+                let token =
+                    auth::verify_token(member.token.expose().as_bytes(), token.expose().as_bytes());
+                session & token
+            })
+        })
+    }
+
+    /// The rooms of one chat server behind `channel`, in the order of their channels' ids.
+    pub(super) fn rooms_from(
+        &self,
+        client: ControlId,
+        channel: Option<ChannelId>,
+    ) -> impl Iterator<Item = RoomId> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let from = channel.map_or(Included((client, ChannelId::MIN)), |id| Excluded((client, id)));
+        self.by_channel
+            .range((from, Unbounded))
+            .take_while(move |((owner, _), _)| *owner == client)
+            .map(|(_, id)| *id)
+    }
+
+    /// The voice states of one chat server behind `after`, in the order of users.
+    pub(super) fn members_from(
+        &self,
+        client: ControlId,
+        after: Option<(UserId, Scope)>,
+    ) -> impl Iterator<Item = (MemberId, (UserId, Scope))> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let least = Included((client, UserId::MIN, Scope::MIN));
+        let from = after.map_or(least, |(user, scope)| Excluded((client, user, scope)));
+        self.by_user
+            .range((from, Unbounded))
+            .take_while(move |((owner, _, _), _)| *owner == client)
+            .map(|((_, user, scope), id)| (*id, (*user, *scope)))
+    }
+
+    pub(super) fn rooms_len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    pub(super) fn members_len(&self) -> usize {
+        self.members.len()
+    }
+}
+
+/// What a voice client may write as `server_id`: the channel's id and, if known, the guild's.
+fn server_ids(guild: Option<GuildId>, channel: ChannelId) -> impl Iterator<Item = u64> {
+    let guild = guild.map(GuildId::as_u64).filter(|id| *id != channel.as_u64());
+    std::iter::once(channel.as_u64()).chain(guild)
+}
+
+fn remove_from<K, Q>(index: &mut BTreeMap<K, SmallVec<[MemberId; 1]>>, key: &Q, id: MemberId)
+where
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(ids) = index.get_mut(key) {
+        ids.retain(|other| *other != id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}

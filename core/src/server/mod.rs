@@ -1,0 +1,207 @@
+//! The control plane: owns connections, voice sessions, channels and voice states.
+//!
+//! The only place where the machines meet: it feeds bytes to `transport`, messages to
+//! `lvsp::link` and `gateway::link`, reads what they ask for and acts on [`membership`], other
+//! sessions and the relays. It forwards no media; that is [`crate::media`].
+//!
+//! | file | decides |
+//! |---|---|
+//! | `connection` | accepting, reading, writing and closing TCP connections |
+//! | `control` | what a chat server's messages do, and what it is told |
+//! | `commands` | what a [`Command`](crate::command::Command) changes |
+//! | `voice` | what a voice client's messages do: identify, select, resume |
+//! | `presence` | who is told of whom |
+//! | `deadlines` | what happens when time passes |
+//! | `membership` | who is where: data only |
+//!
+//! Inputs are legal in any order and any number. After each, take [`Server::poll_output`] until
+//! `None`, deliver relay commands, and only then write [`Server::outbound`] bytes: so no datagram
+//! can reach a relay that has not heard of its session.
+
+mod commands;
+mod connection;
+mod control;
+mod deadlines;
+mod membership;
+mod presence;
+mod voice;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::config::{Config, ConfigError};
+use crate::entropy::Entropy;
+use crate::ids::{ChannelId, ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
+use crate::media::command::{RelayCommand, RelayEvent};
+use crate::output::{Event, Output};
+use crate::slab::Slab;
+use crate::time::Timestamp;
+use crate::timers::Timers;
+use crate::transport::TlsIdentity;
+
+use connection::{AddressKey, Connection, Failures};
+use control::Control;
+use deadlines::{Drain, Timer};
+use membership::Membership;
+
+/// The control plane of one voice server. See the [module](self) for the rules of use.
+pub struct Server {
+    config: Config,
+    tls: Option<TlsIdentity>,
+    entropy: Box<dyn Entropy + Send>,
+    conns: Slab<ConnId, Connection>,
+    /// Connections that have not identified, by plane and address.
+    unauthenticated: BTreeMap<AddressKey, usize>,
+    /// Recent failures to identify on the control plane.
+    failures: BTreeMap<AddressKey, Failures>,
+    /// Bytes that wait over all connections.
+    outbound_total: usize,
+    membership: Membership,
+    /// By [`ControlId`].
+    controls: Vec<Control>,
+    legs: Slab<LegId, MemberId>,
+    ssrcs: BTreeSet<Ssrc>,
+    /// Identifies that wait for their voice state, by what they name.
+    held: BTreeMap<(u64, UserId), Vec<ConnId>>,
+    /// Channels that were destroyed a moment ago.
+    tombstones: BTreeMap<(ControlId, ChannelId), commands::Tombstone>,
+    /// The relay that the next room is put on.
+    next_relay: usize,
+    host_load: f32,
+    drain: Option<Drain>,
+    timers: Timers<Timer>,
+    outputs: VecDeque<Output>,
+    /// The largest time seen: time never goes back.
+    now: Timestamp,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("connections", &self.conns.len())
+            .field("rooms", &self.membership.rooms_len())
+            .field("members", &self.membership.members_len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server that has seen nothing yet.
+    ///
+    /// `entropy` must be the operating system's generator wherever real people speak: keys, tokens
+    /// and session ids are drawn from it.
+    ///
+    /// # Errors
+    /// When the configuration cannot be served; see [`Config::validate`].
+    pub fn new(
+        config: Config,
+        entropy: Box<dyn Entropy + Send>,
+        now: Timestamp,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let controls = config.control_clients.iter().map(|_| Control::default()).collect();
+        Ok(Self {
+            config,
+            tls: None,
+            entropy,
+            conns: Slab::default(),
+            unauthenticated: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            outbound_total: 0,
+            membership: Membership::default(),
+            controls,
+            legs: Slab::default(),
+            ssrcs: BTreeSet::new(),
+            held: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            next_relay: 0,
+            host_load: 0.0,
+            drain: None,
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            now,
+        })
+    }
+
+    /// Sets the certificate for connections accepted from now on; `None` serves plain TCP.
+    pub fn set_tls(&mut self, identity: Option<TlsIdentity>) {
+        self.tls = identity;
+    }
+
+    /// Tells how busy the host is: the largest of its shares of CPU, bandwidth and receive-buffer
+    /// drops, 0 to 1. Chat servers are told with the next health figure.
+    pub fn set_host_load(&mut self, load: f32) {
+        self.host_load = if load.is_finite() { load.clamp(0.0, 1.0) } else { 1.0 };
+    }
+
+    /// Takes news from a relay.
+    pub fn handle_relay_event(&mut self, now: Timestamp, relay: RelayId, event: RelayEvent) {
+        let now = self.advance(now);
+        let (RelayEvent::Bound { leg, .. }
+        | RelayEvent::Heard { leg }
+        | RelayEvent::Exhausted { leg }) = event;
+        let Some(&member) = self.legs.get(leg) else { return };
+        debug_assert!(
+            self.session(member).is_none_or(|session| session.relay == relay),
+            "a leg lives on one relay"
+        );
+        match event {
+            RelayEvent::Heard { .. } => self.member_heard(now, member),
+            RelayEvent::Exhausted { .. } => self.renew_session(now, member),
+            RelayEvent::Bound { .. } => {}
+        }
+    }
+
+    /// The next action for the host; `None` when there is none for now.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front()?;
+        if let Output::Write(conn) = output
+            && let Some(connection) = self.conns.get_mut(conn)
+        {
+            connection.write_announced = false;
+        }
+        Some(output)
+    }
+
+    /// When [`Self::handle_timeout`] should be called at the latest. Cached: asking is free.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// How many voice sessions there are, detached ones included.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// How many TCP connections there are.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// How able this server is to take more, 0 (not at all) to 1: what chat servers are told.
+    #[must_use]
+    pub fn health(&self) -> f32 {
+        if self.drain.is_some() {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 24 bits")]
+        let sessions = self.legs.len() as f32 / self.config.limits.sessions as f32;
+        (1.0 - self.host_load.max(sessions)).clamp(0.0, 1.0)
+    }
+
+    /// Moves time forward; events of relay threads may carry an earlier time.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn relay(&mut self, relay: RelayId, command: RelayCommand) {
+        self.outputs.push_back(Output::Relay(relay, command));
+    }
+}

@@ -1,0 +1,134 @@
+//! Who is told of whom: ops 5, 11 and 13.
+//!
+//! A receiver knows a speaker's SSRC by op 5 alone, and libraries discard audio of an SSRC that
+//! they cannot name. So everybody who may speak is announced, silent, as soon as there is a
+//! session description on both sides; media is never held for it.
+
+use super::Server;
+use crate::ids::{MemberId, UserId};
+use crate::time::Timestamp;
+use crate::wire::gateway::ServerMessage;
+
+/// Microphone and soundshare. Priority (4) is a permission that LVSP does not know.
+const ALLOWED_FLAGS: u8 = 0b011;
+const MICROPHONE: u8 = 1;
+
+impl Server {
+    /// Sends a message that must not be missed: numbered and kept where the version can.
+    fn tell(&mut self, now: Timestamp, id: MemberId, message: &ServerMessage) {
+        let Some(session) = self.session_mut(id) else { return };
+        let conn = session.conn;
+        if let (Some(text), Some(conn)) = (session.number(now, message), conn) {
+            self.send(now, conn, &text);
+        }
+    }
+
+    /// The others of the same room who have a key, whether connected at present or detached.
+    fn others(&self, id: MemberId) -> Vec<MemberId> {
+        let Some(member) = self.membership.member(id) else { return Vec::new() };
+        let Some(room) = self.membership.room(member.room) else { return Vec::new() };
+        let live = |other: &MemberId| self.session(*other).is_some_and(|session| session.live);
+        room.members.iter().copied().filter(|other| *other != id && live(other)).collect()
+    }
+
+    fn tell_others(&mut self, now: Timestamp, id: MemberId, message: &ServerMessage) {
+        for other in self.others(id) {
+            self.tell(now, other, message);
+        }
+    }
+
+    fn user(&self, id: MemberId) -> Option<UserId> {
+        self.membership.member(id).map(|member| member.user)
+    }
+
+    /// What op 5 says of a member; `None` for one who may not speak or has no session.
+    fn speaking_of(&self, id: MemberId) -> Option<ServerMessage> {
+        let member = self.membership.member(id)?;
+        let session = member.session.as_ref().filter(|_| member.may_speak())?;
+        Some(ServerMessage::Speaking {
+            user_id: member.user,
+            ssrc: session.ssrc,
+            flags: session.speaking,
+        })
+    }
+
+    /// A member got its key: it learns of everybody present, and they of it.
+    pub(super) fn introduce(&mut self, now: Timestamp, id: MemberId) {
+        self.tell_of_all(now, id);
+        if let Some(user) = self.user(id) {
+            self.tell_others(now, id, &ServerMessage::ClientsConnect { user_ids: vec![user] });
+        }
+        self.announce_ssrc(now, id);
+    }
+
+    fn tell_of_all(&mut self, now: Timestamp, id: MemberId) {
+        let others = self.others(id);
+        let user_ids: Vec<_> = others.iter().filter_map(|other| self.user(*other)).collect();
+        if !user_ids.is_empty() {
+            self.tell(now, id, &ServerMessage::ClientsConnect { user_ids });
+        }
+        for other in others {
+            if let Some(speaking) = self.speaking_of(other) {
+                self.tell(now, id, &speaking);
+            }
+        }
+    }
+
+    /// After a Resume without replay (before version 8): the whole state again.
+    pub(super) fn reintroduce(&mut self, now: Timestamp, id: MemberId) {
+        let others = self.others(id);
+        let present: Vec<_> = others.iter().filter_map(|other| self.user(*other)).collect();
+        let gone: Vec<_> = self
+            .session(id)
+            .map(|session| session.announced().filter(|user| !present.contains(user)).collect())
+            .unwrap_or_default();
+        for user_id in gone {
+            self.tell(now, id, &ServerMessage::ClientDisconnect { user_id });
+        }
+        if self.session(id).is_some_and(|session| session.live) {
+            self.tell_of_all(now, id);
+        }
+    }
+
+    /// Ties a member's SSRC to its user for everybody else, if it may speak.
+    pub(super) fn announce_ssrc(&mut self, now: Timestamp, id: MemberId) {
+        let live = self.session(id).is_some_and(|session| session.live);
+        if let Some(speaking) = self.speaking_of(id).filter(|_| live) {
+            self.tell_others(now, id, &speaking);
+        }
+    }
+
+    /// The client set its speaking flags.
+    pub(super) fn client_speaks(&mut self, now: Timestamp, id: MemberId, flags: u8) {
+        let allowed = self.membership.member(id).is_some_and(|m| m.permissions().speak);
+        let flags = if allowed { flags & ALLOWED_FLAGS } else { 0 };
+        self.announce_speaking(now, id, flags);
+    }
+
+    /// Tells the others of changed speaking flags.
+    pub(super) fn announce_speaking(&mut self, now: Timestamp, id: MemberId, flags: u8) {
+        let Some(session) = self.session_mut(id) else { return };
+        if session.speaking == flags {
+            return;
+        }
+        session.speaking = flags;
+        let (live, ssrc) = (session.live, session.ssrc);
+        if let Some(user_id) = self.user(id).filter(|_| live) {
+            self.tell_others(now, id, &ServerMessage::Speaking { user_id, ssrc, flags });
+        }
+    }
+
+    /// Audio came from a member. eris never says that it speaks; the others are told once.
+    pub(super) fn member_heard(&mut self, now: Timestamp, id: MemberId) {
+        if self.session(id).is_some_and(|session| session.speaking == 0) {
+            self.client_speaks(now, id, MICROPHONE);
+        }
+    }
+
+    /// Tells the others that a member is gone.
+    pub(super) fn say_goodbye(&mut self, now: Timestamp, id: MemberId) {
+        if let Some(user_id) = self.user(id) {
+            self.tell_others(now, id, &ServerMessage::ClientDisconnect { user_id });
+        }
+    }
+}

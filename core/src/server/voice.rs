@@ -1,0 +1,431 @@
+//! What a voice client's messages do: identify, select a protocol, speak, resume.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Server;
+use super::connection::Machine;
+use super::deadlines::Timer;
+use crate::crypto::cipher::MediaKey;
+use crate::crypto::mode::Mode;
+use crate::gateway::link::{Credentials, Link, Stage, Step};
+use crate::gateway::session::Session;
+use crate::ids::{ChannelId, ConnId, GuildId, MemberId, Ssrc, UserId};
+use crate::media::command::RelayCommand;
+use crate::output::Event;
+use crate::reasons::CloseReason;
+use crate::time::Timestamp;
+use crate::wire::gateway::{ClientMessage, HeartbeatNonce, ServerMessage, Version};
+use crate::wire::secret::SecretKey;
+
+/// What the server calls itself when a client asks for backend versions.
+const BACKEND: &str = concat!("lvsp-", env!("CARGO_PKG_VERSION"));
+/// The oldest gateway version that is served. Newer ones than are known are served as the newest.
+const OLDEST: u8 = 4;
+
+impl Server {
+    pub(super) fn session(&self, member: MemberId) -> Option<&Session> {
+        self.membership.member(member)?.session.as_ref()
+    }
+
+    pub(super) fn session_mut(&mut self, member: MemberId) -> Option<&mut Session> {
+        self.membership.member_mut(member)?.session.as_mut()
+    }
+
+    pub(super) fn gateway_opened(&mut self, now: Timestamp, conn: ConnId, target: &str) {
+        let version = Version::from_target(target);
+        let Some(version) = version.filter(|version| version.number() >= OLDEST) else {
+            let text = "gateway version 4 to 9 is needed, as in /?v=8";
+            return self.close_conn_saying(now, conn, CloseReason::BadRequest, text);
+        };
+        let limits = &self.config.limits;
+        let link = Link::new(now, version, limits, self.config.legacy_modes);
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.machine = Machine::Gateway(link);
+        }
+        self.timers.set(Timer::Identify(conn), now + limits.identify_ms.duration());
+        let heartbeat_interval_ms = limits.heartbeat_interval_ms.0;
+        self.reply(now, conn, &ServerMessage::Hello { version, heartbeat_interval_ms });
+    }
+
+    /// Sends a message that is neither numbered nor kept.
+    fn reply(&mut self, now: Timestamp, conn: ConnId, message: &ServerMessage) {
+        if let Some(version) = self.link(conn).map(|link| link.version) {
+            self.send(now, conn, &message.encode(version, None));
+        }
+    }
+
+    fn link(&mut self, conn: ConnId) -> Option<&mut Link> {
+        match &mut self.conns.get_mut(conn)?.machine {
+            Machine::Gateway(link) => Some(link),
+            Machine::Opening | Machine::Control(_) | Machine::Closing(_) => None,
+        }
+    }
+
+    pub(super) fn gateway_text(&mut self, now: Timestamp, conn: ConnId, text: &str) {
+        let depth = self.config.limits.json_depth;
+        let Some(link) = self.link(conn) else { return };
+        match ClientMessage::parse(text, depth) {
+            Ok(message) => {
+                let step = link.handle_message(now, message);
+                self.gateway_step(now, conn, step);
+            }
+            Err(error) => {
+                let reason =
+                    if error.is_decode() { CloseReason::Decode } else { CloseReason::BadRequest };
+                self.close_conn_saying(now, conn, reason, &error.to_string());
+            }
+        }
+    }
+
+    pub(super) fn gateway_binary(&mut self, now: Timestamp, conn: ConnId) {
+        let Some(link) = self.link(conn) else { return };
+        let step = link.handle_binary(now);
+        self.gateway_step(now, conn, step);
+    }
+
+    fn gateway_step(&mut self, now: Timestamp, conn: ConnId, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Heartbeat { nonce, seq_ack } => self.heartbeat(now, conn, nonce, seq_ack),
+            Step::Identify { user, credentials } => self.identify(now, conn, user, credentials),
+            Step::Resume { credentials, seq_ack } => {
+                self.resume(now, conn, &credentials, seq_ack);
+            }
+            Step::Select { mode, claimed } => self.select(now, conn, mode, claimed),
+            Step::Speaking(flags) => {
+                if let Some(member) = self.member_of_conn(conn) {
+                    self.client_speaks(now, member, flags);
+                }
+            }
+            Step::BackendVersion => {
+                let (voice, rtc_worker) = (BACKEND.to_owned(), BACKEND.to_owned());
+                self.reply(now, conn, &ServerMessage::BackendVersion { voice, rtc_worker });
+            }
+            Step::NoRoute => self.close_conn(now, conn, CloseReason::PeerClosed),
+            Step::Fail(reason) => self.close_conn(now, conn, reason),
+        }
+    }
+
+    fn member_of_conn(&self, conn: ConnId) -> Option<MemberId> {
+        self.conns.get(conn)?.member
+    }
+
+    fn heartbeat(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        nonce: HeartbeatNonce,
+        seq_ack: Option<u16>,
+    ) {
+        if let Some(member) = self.member_of_conn(conn) {
+            self.arm_heartbeat(now, conn);
+            if let (Some(seq), Some(session)) = (seq_ack, self.session_mut(member)) {
+                session.acknowledge(seq);
+            }
+        }
+        self.reply(now, conn, &ServerMessage::HeartbeatAck { nonce });
+    }
+
+    fn arm_heartbeat(&mut self, now: Timestamp, conn: ConnId) {
+        let silence = self.config.limits.heartbeat_silence_ms.duration();
+        self.timers.set(Timer::Heartbeat(conn), now + silence);
+    }
+
+    // --- Identify ---
+
+    fn identify(&mut self, now: Timestamp, conn: ConnId, user: UserId, credentials: Credentials) {
+        let Credentials { server_id, channel_id, session_id, token } = &credentials;
+        match self.membership.identify(*server_id, user, session_id, token) {
+            Ok(member) if self.names_channel_of(conn, member, *channel_id) => {
+                self.begin_session(now, conn, member);
+            }
+            Ok(_) | Err(true) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
+            Err(false) if self.is_buried(*server_id, user) => {
+                self.close_conn(now, conn, CloseReason::ChannelDestroyed);
+            }
+            Err(false) if self.may_still_come(now) => self.hold(now, conn, user, credentials),
+            Err(false) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
+        }
+    }
+
+    /// From version 9 on a client names its channel, and must name the right one.
+    fn names_channel_of(
+        &mut self,
+        conn: ConnId,
+        member: MemberId,
+        named: Option<ChannelId>,
+    ) -> bool {
+        let names = self.link(conn).is_some_and(|link| link.version.names_channel());
+        let Some(named) = named.filter(|_| names) else { return true };
+        let room = self.membership.member(member).map(|member| member.room);
+        room.and_then(|room| self.membership.room(room)).is_some_and(|room| room.channel == named)
+    }
+
+    /// Lets an Identify wait for its voice state: the chat server may be about to state it.
+    fn hold(&mut self, now: Timestamp, conn: ConnId, user: UserId, credentials: Credentials) {
+        let Some(link) = self.link(conn) else { return };
+        link.stage = Stage::Held;
+        let key = (credentials.server_id, user);
+        link.held = Some((user, credentials));
+        self.held.entry(key).or_default().push(conn);
+        let wait = self.config.limits.identify_hold_ms.duration();
+        self.timers.clear(Timer::Identify(conn));
+        self.timers.set(Timer::Hold(conn), now + wait);
+    }
+
+    /// Nobody placed the user in time: its Identify waits no longer.
+    pub(super) fn end_hold(&mut self, now: Timestamp, conn: ConnId) {
+        let held = self.link(conn).and_then(|link| link.held.take());
+        if let Some((user, credentials)) = held {
+            self.forget_held(conn, (credentials.server_id, user));
+        }
+        self.close_conn(now, conn, CloseReason::AuthenticationFailed);
+    }
+
+    fn forget_held(&mut self, conn: ConnId, key: (u64, UserId)) {
+        if let Some(conns) = self.held.get_mut(&key) {
+            conns.retain(|other| *other != conn);
+            if conns.is_empty() {
+                self.held.remove(&key);
+            }
+        }
+    }
+
+    /// A voice state appeared: those who waited for it are tried again.
+    pub(super) fn retry_held(
+        &mut self,
+        now: Timestamp,
+        channel: ChannelId,
+        guild: Option<GuildId>,
+        user: UserId,
+    ) {
+        let servers = [Some(channel.as_u64()), guild.map(GuildId::as_u64)];
+        for server_id in servers.into_iter().flatten() {
+            for conn in self.held.remove(&(server_id, user)).unwrap_or_default() {
+                let Some(link) = self.link(conn) else { continue };
+                link.stage = Stage::Fresh;
+                if let Some((user, credentials)) = link.held.take() {
+                    self.timers.clear(Timer::Hold(conn));
+                    self.identify(now, conn, user, credentials);
+                }
+            }
+        }
+    }
+
+    fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
+        if self.legs.len() >= self.config.limits.sessions {
+            return self.close_conn(now, conn, CloseReason::Overloaded);
+        }
+        // One session for each voice state: the newest Identify wins.
+        self.end_session(now, id, CloseReason::SessionInvalid);
+        let Some(version) = self.link(conn).map(|link| link.version) else { return };
+        let Some(member) = self.membership.member(id) else { return };
+        let (room, permissions) = (member.room, member.permissions());
+        let Some(relay) = self.membership.room(room).map(|room| room.relay) else { return };
+        let ssrc = self.draw_ssrc();
+        let leg = self.legs.insert(id);
+        let peer = self.conns.get(conn).and_then(|connection| telling_address(connection.peer));
+        self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, permissions });
+        let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
+        if let Some(member) = self.membership.member_mut(id) {
+            member.session = Some(session);
+        }
+        self.timers.clear(Timer::Reservation(id));
+        self.attach(now, conn, id);
+        let address = self.config.relays[usize::from(relay.0)];
+        self.reply(
+            now,
+            conn,
+            &ServerMessage::Ready {
+                ssrc,
+                ip: *address.ip(),
+                port: address.port(),
+                modes: Mode::offered(self.config.legacy_modes)
+                    .iter()
+                    .map(|mode| mode.name().to_owned())
+                    .collect(),
+                heartbeat_interval_ms: self.config.limits.heartbeat_interval_ms.0,
+            },
+        );
+    }
+
+    /// Ties a connection to a member's session.
+    fn attach(&mut self, now: Timestamp, conn: ConnId, member: MemberId) {
+        if let Some(link) = self.link(conn) {
+            link.stage = Stage::Identified;
+        }
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.member = Some(member);
+        }
+        self.authenticated(conn);
+        self.arm_heartbeat(now, conn);
+    }
+
+    /// Four numbers, `4·r` and up, that no session of this process has.
+    fn draw_ssrc(&mut self) -> Ssrc {
+        loop {
+            let r = self.entropy.u32() >> 3;
+            let ssrc = Ssrc(r << 2);
+            if r != 0 && self.ssrcs.insert(ssrc) {
+                return ssrc;
+            }
+        }
+    }
+
+    // --- Select Protocol ---
+
+    fn select(&mut self, now: Timestamp, conn: ConnId, mode: Mode, claimed: Option<SocketAddr>) {
+        let Some(id) = self.member_of_conn(conn) else { return };
+        let Some(session) = self.session(id) else { return };
+        let (relay, leg, was_live) = (session.relay, session.leg, session.live);
+        // Always a new key: discord.js starts its nonces anew with every Session Description.
+        let key = MediaKey::generate(self.entropy.as_mut());
+        let secret_key = *key.expose();
+        let nonce_prefix = self.entropy.bytes();
+        self.relay(relay, RelayCommand::SetKey { leg, mode, key, nonce_prefix, claimed });
+        let media_session_id = self.entropy.hex::<16>();
+        self.reply(
+            now,
+            conn,
+            &ServerMessage::SessionDescription {
+                mode: mode.name().to_owned(),
+                secret_key: SecretKey::new(secret_key),
+                media_session_id,
+            },
+        );
+        if !was_live {
+            self.go_live(now, id);
+        }
+    }
+
+    fn go_live(&mut self, now: Timestamp, id: MemberId) {
+        if let Some(session) = self.session_mut(id) {
+            session.live = true;
+        }
+        self.introduce(now, id);
+        let Some(member) = self.membership.member(id) else { return };
+        let (client, user) = (member.client, member.user);
+        let Some(channel) = self.membership.room(member.room).map(|room| room.channel) else {
+            return;
+        };
+        self.event(Event::MemberConnected { client, channel, user });
+    }
+
+    // --- Resume and the ends of sessions ---
+
+    fn resume(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        credentials: &Credentials,
+        seq_ack: Option<u16>,
+    ) {
+        let Credentials { server_id, channel_id, session_id, token } = credentials;
+        let found = self.membership.resume(*server_id, session_id, token);
+        let member = found.filter(|id| self.names_channel_of(conn, *id, *channel_id));
+        let Some(version) = self.link(conn).map(|link| link.version) else { return };
+        let same_form = |session: &&mut Session| session.version.numbered() == version.numbered();
+        let Some((id, session)) = member
+            .and_then(|id| Some((id, self.session_mut(id)?)))
+            .filter(|(_, session)| same_form(session))
+        else {
+            return self.close_conn(now, conn, CloseReason::SessionInvalid);
+        };
+        let missed = if version.numbered() {
+            match session.replay(now, seq_ack) {
+                Some(texts) => texts,
+                None => return self.close_conn(now, conn, CloseReason::SessionInvalid),
+            }
+        } else {
+            Vec::new()
+        };
+        session.version = version;
+        if let Some(older) = session.conn.replace(conn) {
+            if let Some(connection) = self.conns.get_mut(older) {
+                connection.member = None;
+            }
+            self.close_conn(now, older, CloseReason::SessionInvalid);
+        }
+        self.timers.clear(Timer::Resume(id));
+        self.attach(now, conn, id);
+        self.reply(now, conn, &ServerMessage::Resumed);
+        for text in missed {
+            self.send(now, conn, &text);
+        }
+        if !version.numbered() {
+            self.reintroduce(now, id);
+        }
+    }
+
+    /// A gateway connection ended; its session can be resumed for a while.
+    pub(super) fn gateway_lost(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        link: Link,
+        member: Option<MemberId>,
+    ) {
+        if let Some((user, credentials)) = link.held {
+            self.forget_held(conn, (credentials.server_id, user));
+        }
+        let Some(id) = member else { return };
+        let Some(session) = self.session_mut(id) else { return };
+        if session.conn != Some(conn) {
+            return;
+        }
+        session.conn = None;
+        let window = self.config.limits.resume_window_ms.duration();
+        self.timers.set(Timer::Resume(id), now + window);
+        let Some(member) = self.membership.member(id) else { return };
+        let (client, user) = (member.client, member.user);
+        if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
+            self.event(Event::MemberDetached { client, channel, user });
+        }
+    }
+
+    /// Ends a member's session, if it has one: media first, then what others know, then its
+    /// connection.
+    pub(super) fn end_session(&mut self, now: Timestamp, id: MemberId, reason: CloseReason) {
+        let Some(member) = self.membership.member_mut(id) else { return };
+        let Some(session) = member.session.take() else { return };
+        self.timers.clear(Timer::Resume(id));
+        self.relay(session.relay, RelayCommand::Close { leg: session.leg });
+        self.legs.remove(session.leg);
+        self.ssrcs.remove(&session.ssrc);
+        if session.live {
+            self.say_goodbye(now, id);
+        }
+        if let Some(conn) = session.conn {
+            if let Some(connection) = self.conns.get_mut(conn) {
+                connection.member = None;
+            }
+            self.close_conn(now, conn, reason);
+        }
+    }
+
+    /// The session cannot go on as it is (its nonces are used up): 4015, and the Resume that
+    /// follows gets 4006, after which every library identifies again.
+    pub(super) fn renew_session(&mut self, now: Timestamp, id: MemberId) {
+        self.end_session(now, id, CloseReason::Renew);
+        self.reserve(now, id);
+    }
+
+    /// Gives the voice client of a voice state time to come.
+    pub(super) fn reserve(&mut self, now: Timestamp, id: MemberId) {
+        if self.membership.member(id).is_some() {
+            let wait = self.config.limits.reservation_ms.duration();
+            self.timers.set(Timer::Reservation(id), now + wait);
+        }
+    }
+}
+
+/// The address of a gateway connection, where it says something about the client: that of a proxy
+/// on the same network does not.
+fn telling_address(peer: SocketAddr) -> Option<IpAddr> {
+    let ip = peer.ip().to_canonical();
+    let private = match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    (!private).then_some(ip)
+}

@@ -1,0 +1,195 @@
+//! Lost connections: heartbeats, voice resume, the windows of time.
+
+use std::time::Duration;
+
+use lvsp_core::output::Shutdown;
+use serde_json::{Value, json};
+
+use crate::lifecycle::{AES, XCHACHA};
+use crate::people::{CHANNEL, Voice, chat_server, gateway, join, resume};
+use crate::world::{PeerId, World};
+
+fn beat(world: &mut World, voice: &Voice) {
+    world.send(voice.peer, &json!({"op": 3, "d": 1}));
+}
+
+/// Lets time pass while the given clients beat.
+fn pass(world: &mut World, seconds: u64, beating: &[&Voice]) {
+    for _ in 0..seconds {
+        for voice in beating {
+            beat(world, voice);
+        }
+        world.advance(Duration::from_secs(1));
+    }
+}
+
+/// Ann, whose heartbeats will stop, and Bob.
+fn pair(world: &mut World, version: (u8, lvsp_core::crypto::mode::Mode)) -> (PeerId, Voice, Voice) {
+    let chat = chat_server(world);
+    let ann = join(world, chat, 1001, CHANNEL, version);
+    let bob = join(world, chat, 1002, CHANNEL, XCHACHA);
+    world.take_all(bob.peer);
+    (chat, ann, bob)
+}
+
+/// Toggles Bob's speaking so that everybody else gets one numbered message.
+fn toggle(world: &mut World, bob: &Voice, flags: u8) {
+    world.send(bob.peer, &json!({"op": 5, "d": {"speaking": flags, "delay": 0}}));
+}
+
+fn numbers(messages: &[Value]) -> Vec<u64> {
+    messages.iter().filter_map(|message| message["seq"].as_u64()).collect()
+}
+
+#[test]
+fn silence_ends_the_connection_without_a_close_frame_while_media_flows() {
+    let mut world = World::new();
+    let (_, mut ann, bob) = pair(&mut world, AES);
+    beat(&mut world, &ann);
+    pass(&mut world, 46, &[&bob]);
+    assert_eq!(world.ended(ann.peer), None);
+    world.advance(Duration::from_millis(249));
+    assert_eq!(world.ended(ann.peer), None);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.ended(ann.peer), Some(Shutdown::Abrupt));
+    assert_eq!(world.closed(ann.peer), Some(None), "no close frame");
+    assert_eq!(bob.hear(&ann.speak(&mut world, b"media goes on")).len(), 1);
+    assert!(world.take_all(bob.peer).iter().all(|message| message["op"] != 13));
+}
+
+#[test]
+fn a_resume_within_the_window_replays_each_message_once() {
+    let mut world = World::new();
+    let (_, mut ann, mut bob) = pair(&mut world, AES);
+    toggle(&mut world, &bob, 1);
+    let before = numbers(&world.take_all(ann.peer));
+    let last = *before.last().expect("op 11 and 5 were numbered");
+    assert_eq!(before, (1..=last).collect::<Vec<_>>());
+
+    pass(&mut world, 46, &[&bob]);
+    world.advance(Duration::from_millis(250));
+    assert_eq!(world.ended(ann.peer), Some(Shutdown::Abrupt));
+    for flags in [0, 1, 0] {
+        toggle(&mut world, &bob, flags);
+    }
+    pass(&mut world, 89, &[&bob]);
+    let again = gateway(&mut world, 8);
+    world.send(again, &resume(&ann.ticket, Some(last)));
+    assert_eq!(world.take(again), json!({"op": 9, "d": null}));
+    let replayed = world.take_all(again);
+    assert_eq!(numbers(&replayed), [last + 1, last + 2, last + 3]);
+    let flags: Vec<_> = replayed.iter().map(|message| message["d"]["speaking"].clone()).collect();
+    assert_eq!(flags, [0, 1, 0]);
+
+    // SSRC, key and address are what they were, and so is the counting.
+    assert_eq!(bob.hear(&ann.speak(&mut world, b"from me")).len(), 1);
+    assert_eq!(ann.hear(&bob.speak(&mut world, b"to me")).len(), 1);
+    world.take_all(again);
+    toggle(&mut world, &bob, 2);
+    let more = world.take_all(again);
+    assert_eq!(more.len(), 1);
+    assert!(more[0]["seq"].as_u64() > Some(last + 3));
+}
+
+#[test]
+fn a_resume_after_the_window_is_refused_and_the_others_know() {
+    let mut world = World::new();
+    let (chat, ann, bob) = pair(&mut world, AES);
+    world.take_all(chat);
+    pass(&mut world, 46, &[&bob]);
+    world.advance(Duration::from_millis(250));
+    assert_eq!(world.ended(ann.peer), Some(Shutdown::Abrupt));
+    pass(&mut world, 89, &[&bob]);
+    assert!(world.take_all(bob.peer).iter().all(|message| message["op"] != 13));
+    pass(&mut world, 2, &[&bob]);
+    let told = world.take_all(bob.peer);
+    assert_eq!(told.iter().filter(|message| message["op"] == 13).count(), 1);
+    let lost = world.take_all(chat).pop().expect("the chat server is told");
+    assert_eq!(lost["d"]["info"]["reason"], "lost");
+    assert_eq!(lost["d"]["info"]["channel_id"], Value::Null);
+    let again = gateway(&mut world, 8);
+    world.send(again, &resume(&ann.ticket, Some(1)));
+    assert_eq!(world.closed(again), Some(Some(4006)));
+}
+
+#[test]
+fn what_seq_ack_may_say_on_resume() {
+    for (seq_ack, replays) in
+        [(Some(0), true), (None, true), (Some(2), true), (Some(60_000), false)]
+    {
+        let mut world = World::new();
+        let (_, ann, bob) = pair(&mut world, AES);
+        toggle(&mut world, &bob, 1);
+        let all = numbers(&world.take_all(ann.peer));
+        world.cut(ann.peer);
+        let again = gateway(&mut world, 8);
+        world.send(again, &resume(&ann.ticket, seq_ack));
+        if replays {
+            assert_eq!(world.take(again)["op"], 9);
+            let after = seq_ack.unwrap_or(0);
+            let expected: Vec<_> = all.into_iter().filter(|seq| *seq > after).collect();
+            assert_eq!(numbers(&world.take_all(again)), expected, "{seq_ack:?}");
+        } else {
+            assert_eq!(world.closed(again), Some(Some(4006)), "{seq_ack:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_heartbeat_acknowledged_is_not_replayed() {
+    let mut world = World::new();
+    let (_, ann, bob) = pair(&mut world, AES);
+    toggle(&mut world, &bob, 1);
+    let all = numbers(&world.take_all(ann.peer));
+    let acknowledged = all[all.len() - 2];
+    world.send(ann.peer, &json!({"op": 3, "d": {"t": 1, "seq_ack": acknowledged}}));
+    world.cut(ann.peer);
+    let again = gateway(&mut world, 8);
+    world.send(again, &resume(&ann.ticket, None));
+    assert_eq!(world.take(again)["op"], 9);
+    assert_eq!(numbers(&world.take_all(again)), [acknowledged + 1]);
+}
+
+#[test]
+fn version_4_is_told_the_whole_state_again() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, XCHACHA);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    let cat = join(&mut world, chat, 1003, CHANNEL, AES);
+    world.cut(ann.peer);
+    let gone = json!({"user_id": "1003", "channel_id": null});
+    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    assert_eq!(world.closed(cat.peer), Some(Some(4014)));
+    let again = gateway(&mut world, 4);
+    world.send(again, &resume(&ann.ticket, None));
+    assert_eq!(world.take(again), json!({"op": 9, "d": null}));
+    assert_eq!(world.take(again), json!({"op": 13, "d": {"user_id": "1003"}}));
+    assert_eq!(world.take(again), json!({"op": 11, "d": {"user_ids": ["1002"]}}));
+    assert_eq!(world.take(again)["d"]["ssrc"], bob.ssrc);
+    assert!(world.take_all(again).is_empty());
+}
+
+#[test]
+fn of_two_sockets_that_resume_the_newest_wins() {
+    let mut world = World::new();
+    let (_, ann, _) = pair(&mut world, AES);
+    world.take_all(ann.peer);
+    let (first, second) = (gateway(&mut world, 8), gateway(&mut world, 8));
+    world.send(first, &resume(&ann.ticket, None));
+    assert_eq!(world.take(first)["op"], 9);
+    assert_eq!(world.closed(ann.peer), Some(Some(4006)), "the old socket, not the session");
+    world.send(second, &resume(&ann.ticket, None));
+    assert_eq!(world.take(second)["op"], 9);
+    assert_eq!(world.closed(first), Some(Some(4006)));
+    assert_eq!(world.server.session_count(), 2);
+}
+
+#[test]
+fn a_ticket_stays_good_for_another_identify_while_the_voice_state_lives() {
+    let mut world = World::new();
+    let (_, ann, bob) = pair(&mut world, AES);
+    world.cut(ann.peer);
+    let mut again = crate::people::connect(&mut world, ann.ticket.clone(), 8, AES.1);
+    assert_eq!(bob.hear(&again.speak(&mut world, b"back")).len(), 1);
+}

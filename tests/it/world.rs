@@ -1,0 +1,259 @@
+//! A server, its relay and any number of scripted peers, in virtual time and without sockets.
+//!
+//! Peers speak literal JSON over the client role of the transport, so that what is asserted here is
+//! independent of the core's own codecs. Nothing sleeps: [`World::advance`] moves the clock from
+//! deadline to deadline.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use lvsp_core::config::{Config, ControlClient};
+use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::entropy::SeededEntropy;
+use lvsp_core::ids::{ConnId, RelayId};
+use lvsp_core::limits::Limits;
+use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::output::{Event, Output, Plane, Shutdown};
+use lvsp_core::server::Server;
+use lvsp_core::time::Timestamp;
+use lvsp_core::transport::{Transport, TransportConfig, TransportEvent};
+use serde_json::Value;
+
+pub(crate) const SECRET: &str = "an-example-secret-of-thirty-two-bytes!";
+
+/// A scripted peer, by the order in which it connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PeerId(usize);
+
+struct Peer {
+    conn: ConnId,
+    transport: Transport,
+    inbox: VecDeque<Value>,
+    /// The close code that it read; `Some(None)` is an end without a close frame.
+    closed: Option<Option<u16>>,
+    /// How the server ended the TCP connection, if it did.
+    ended: Option<Shutdown>,
+    /// Bytes reach the peer only while it reads.
+    reads: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) server: Server,
+    pub(crate) relay: Relay,
+    pub(crate) events: Vec<Event>,
+    peers: Vec<Peer>,
+    batch: TransmitBatch,
+    /// Bytes go through in pieces of this many, to show that splitting changes nothing.
+    pub(crate) chunk: usize,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Limits::default(), false)
+    }
+
+    pub(crate) fn with(limits: Limits, legacy_modes: bool) -> Self {
+        let now = Timestamp::from_millis(1_000);
+        let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
+        let relay = Relay::new(RelayId(0), &limits, true);
+        let config = Config {
+            control_clients: vec![ControlClient { name: "default".to_owned(), secret }],
+            control_grace: Duration::from_secs(300),
+            gateway_endpoint: "voice.example.org:443".to_owned(),
+            relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
+            legacy_modes,
+            drain: Duration::from_secs(30),
+            limits,
+        };
+        let server = Server::new(config, Box::new(SeededEntropy::new(7)), now).expect("valid");
+        let batch = TransmitBatch::new();
+        Self { now, server, relay, events: Vec::new(), peers: Vec::new(), batch, chunk: usize::MAX }
+    }
+
+    /// Opens a connection and upgrades it.
+    pub(crate) fn connect(&mut self, plane: Plane, target: &str) -> PeerId {
+        let number = u16::try_from(self.peers.len()).expect("few peers");
+        let address = SocketAddr::from(([198, 51, 100, 20], 10_000 + number));
+        let conn = self.server.handle_accept(self.now, plane, address).expect("admitted");
+        let config = TransportConfig::new(&Limits::default(), 1 << 20);
+        let transport = Transport::connect(None, "localhost", target, [7; 16], config)
+            .expect("a plain connection needs nothing");
+        self.peers.push(Peer {
+            conn,
+            transport,
+            inbox: VecDeque::new(),
+            closed: None,
+            ended: None,
+            reads: true,
+        });
+        self.pump();
+        PeerId(self.peers.len() - 1)
+    }
+
+    /// Moves bytes, commands and events until nothing is left to do.
+    pub(crate) fn pump(&mut self) {
+        for _ in 0..10_000 {
+            let mut idle = !self.act_on_outputs();
+            for at in 0..self.peers.len() {
+                idle &= !self.carry(at);
+            }
+            while let Some(event) = self.relay.poll_event() {
+                self.server.handle_relay_event(self.now, RelayId(0), event);
+                idle = false;
+            }
+            if idle {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    fn act_on_outputs(&mut self) -> bool {
+        let mut acted = false;
+        while let Some(output) = self.server.poll_output() {
+            acted = true;
+            match output {
+                Output::Write(_) => {}
+                Output::Relay(relay, command) => {
+                    assert_eq!(relay, RelayId(0));
+                    self.relay.handle_command(self.now, command);
+                }
+                Output::Close { conn, how } => {
+                    if let Some(peer) = self.peers.iter_mut().find(|peer| peer.conn == conn) {
+                        peer.ended = Some(how);
+                        peer.transport.handle_eof();
+                        collect(peer);
+                    }
+                }
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+        acted
+    }
+
+    /// Carries bytes both ways between one peer and the server.
+    fn carry(&mut self, at: usize) -> bool {
+        let peer = &mut self.peers[at];
+        if peer.ended.is_some() {
+            return false;
+        }
+        let mut moved = false;
+        let out = peer.transport.outbound().to_vec();
+        peer.transport.consume(out.len());
+        for piece in out.chunks(self.chunk.min(1 << 20)) {
+            self.server.handle_bytes(self.now, peer.conn, piece);
+            moved = true;
+        }
+        if peer.reads {
+            let text = self.server.outbound(peer.conn).to_vec();
+            self.server.consume(self.now, peer.conn, text.len());
+            for piece in text.chunks(self.chunk.min(1 << 20)) {
+                peer.transport.handle_bytes(piece);
+                moved = true;
+            }
+            collect(peer);
+        }
+        moved
+    }
+
+    /// Lets time pass, from deadline to deadline.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let target = self.now + by;
+        for _ in 0..100_000 {
+            match self.server.poll_timeout() {
+                Some(at) if at <= target => {
+                    self.now = self.now.max(at);
+                    self.server.handle_timeout(self.now);
+                    self.pump();
+                    assert!(
+                        self.server.poll_timeout().is_none_or(|next| next > self.now),
+                        "no deadline is in the past after handling it"
+                    );
+                }
+                Some(_) | None => {
+                    self.now = target;
+                    return;
+                }
+            }
+        }
+        panic!("deadlines do not end");
+    }
+
+    pub(crate) fn send(&mut self, peer: PeerId, message: &Value) {
+        self.send_text(peer, &message.to_string());
+    }
+
+    pub(crate) fn send_text(&mut self, peer: PeerId, text: &str) {
+        self.peers[peer.0].transport.send_text(text);
+        self.pump();
+    }
+
+    pub(crate) fn send_binary(&mut self, peer: PeerId, bytes: &[u8]) {
+        self.peers[peer.0].transport.send_binary(bytes);
+        self.pump();
+    }
+
+    /// The next message that the peer got.
+    #[track_caller]
+    pub(crate) fn take(&mut self, peer: PeerId) -> Value {
+        self.peers[peer.0].inbox.pop_front().expect("a message is waiting")
+    }
+
+    /// Everything that the peer got and did not take yet.
+    pub(crate) fn take_all(&mut self, peer: PeerId) -> Vec<Value> {
+        self.peers[peer.0].inbox.drain(..).collect()
+    }
+
+    /// The close code that the peer read: `Some(None)` for an end without a close frame.
+    pub(crate) fn closed(&self, peer: PeerId) -> Option<Option<u16>> {
+        self.peers[peer.0].closed
+    }
+
+    pub(crate) fn ended(&self, peer: PeerId) -> Option<Shutdown> {
+        self.peers[peer.0].ended
+    }
+
+    /// The peer's TCP connection breaks.
+    pub(crate) fn cut(&mut self, peer: PeerId) {
+        let peer = &mut self.peers[peer.0];
+        peer.ended = Some(Shutdown::Abrupt);
+        self.server.handle_eof(self.now, peer.conn);
+        self.pump();
+    }
+
+    pub(crate) fn set_reading(&mut self, peer: PeerId, reads: bool) {
+        self.peers[peer.0].reads = reads;
+        self.pump();
+    }
+
+    /// Gives a datagram to the relay; what it sends in turn.
+    pub(crate) fn datagram(
+        &mut self,
+        from: SocketAddr,
+        mut bytes: Vec<u8>,
+    ) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.batch.clear();
+        {
+            let mut fanout = self.relay.handle_datagram(self.now, from, &mut bytes);
+            assert_eq!(fanout.fill(&mut self.batch), Filled::Done, "small rooms fit");
+        }
+        let sent = self.batch.entries().map(|copy| (copy.address, copy.bytes.to_vec())).collect();
+        self.pump();
+        sent
+    }
+}
+
+fn collect(peer: &mut Peer) {
+    while let Some(event) = peer.transport.poll_event() {
+        match event {
+            TransportEvent::Text(text) => {
+                peer.inbox.push_back(serde_json::from_str(&text).expect("the server sends JSON"));
+            }
+            TransportEvent::Closed { code } => peer.closed = Some(code),
+            TransportEvent::Failed(reason) => panic!("the peer's transport failed: {reason:?}"),
+            TransportEvent::Opened { .. } | TransportEvent::Binary(_) | TransportEvent::Pong => {}
+        }
+    }
+}
