@@ -1,0 +1,27 @@
+//! The operators' voice server: a hand-rolled event loop around [`lvsp_core`].
+//!
+//! One control thread ([`control_thread`]) owns the listeners, every TCP connection and the
+//! `Server`; one media thread for each relay ([`media_thread`]) owns a UDP socket and a `Relay`.
+//! Between them lie bounded queues ([`queue`]). Work per wake-up is bounded ([`Budgets`]), so that
+//! no plane starves another. There is no protocol in this crate: a line that mentions an opcode
+//! belongs into the core.
+//!
+//! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
+//! until its [`StopHandle`] says otherwise.
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+mod control_thread;
+mod entropy;
+mod logging;
+mod media_thread;
+mod queue;
+mod runtime;
+#[allow(unsafe_code, reason = "many datagrams in one system call; the only such file")]
+mod sys;
+mod tcp;
+
+pub use control_thread::{Budgets, TurnStats};
+pub use entropy::OsEntropy;
+pub use runtime::{BindError, Options, Runtime, StopHandle};

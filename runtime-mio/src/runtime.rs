@@ -1,0 +1,287 @@
+//! Binding sockets, starting threads, stopping them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use lvsp_core::config::{Config, ConfigError, ControlClient};
+use lvsp_core::ids::RelayId;
+use lvsp_core::limits::Limits;
+use lvsp_core::media::Relay;
+use lvsp_core::server::Server;
+use lvsp_core::transport::TlsIdentity;
+use mio::net::{TcpListener, UdpSocket};
+use mio::{Poll, Waker};
+
+use crate::clock;
+use crate::control_thread::{Budgets, ControlThread, Parts, TurnStats, WAKE};
+use crate::entropy::OsEntropy;
+use crate::media_thread::MediaThread;
+use crate::queue::Queue;
+
+/// Commands that may wait for one relay; when there are more, the control thread reads no more.
+const COMMAND_QUEUE: usize = 65_536;
+/// Events of all relays that may wait for the control thread.
+const EVENT_QUEUE: usize = 65_536;
+/// Asked of the kernel for each UDP socket; it gives what it allows.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// Everything that a server is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Where chat servers connect. Port 0 takes a free one.
+    pub control: SocketAddr,
+    /// Where voice clients connect.
+    pub gateway: SocketAddr,
+    /// Where media arrives; relay `n` listens on the port + `n`.
+    pub media: SocketAddr,
+    /// The address that clients send media to.
+    pub public_ip: Ipv4Addr,
+    /// Relays, each with a thread and a port of its own.
+    pub relays: u16,
+    /// `host:port` that clients dial; the gateway's own address where `None`.
+    pub endpoint: Option<String>,
+    /// The certificate of both listeners; `None` serves plain TCP.
+    pub tls: Option<TlsIdentity>,
+    /// The chat servers.
+    pub control_clients: Vec<ControlClient>,
+    /// How long calls go on without a chat server.
+    pub grace: Duration,
+    /// How long calls go on after a drain began.
+    pub drain: Duration,
+    /// Whether old encryption modes are offered.
+    pub legacy_modes: bool,
+    /// Every bound of the core.
+    pub limits: Limits,
+    /// Work for each turn of the control thread.
+    pub budgets: Budgets,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// A socket could not be bound.
+    #[error("{key} = {address}: {source}")]
+    Address {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A port number beyond the last.
+    #[error("media.relays = {0}: relay {0} would need a port above 65535")]
+    Ports(u16),
+    /// The core refused the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something else that a server needs.
+    #[error("cannot set up the event loop: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What other threads ask of the control thread.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    drain: AtomicBool,
+    stop: AtomicBool,
+    tls: Mutex<Option<TlsIdentity>>,
+    waker: Arc<Waker>,
+}
+
+impl Requests {
+    pub(crate) fn stops(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_drain(&self) -> bool {
+        self.drain.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn take_tls(&self) -> Option<TlsIdentity> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Stops a running server, or gives it a new certificate. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StopHandle(Arc<Requests>);
+
+impl StopHandle {
+    /// Begins a drain; [`Runtime::run`] returns when it is over.
+    pub fn drain(&self) {
+        self.0.drain.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Makes [`Runtime::run`] return at once.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Serves another certificate on connections accepted from now on.
+    pub fn set_tls(&self, identity: TlsIdentity) {
+        *self.0.tls.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.0.waker.wake() {
+            tracing::error!(%error, "cannot wake the control thread");
+        }
+    }
+}
+
+/// A server whose sockets are bound.
+pub struct Runtime {
+    control: ControlThread,
+    media: Vec<(MediaThread, Arc<Waker>)>,
+    stop_media: Arc<AtomicBool>,
+    requests: Arc<Requests>,
+    control_address: SocketAddr,
+    gateway_address: SocketAddr,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime")
+            .field("control", &self.control_address)
+            .field("gateway", &self.gateway_address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Binds every socket. Nobody is served before [`Self::run`].
+    ///
+    /// # Errors
+    /// The first socket that could not be bound, by its configuration key.
+    pub fn bind(options: Options) -> Result<Self, BindError> {
+        let control = bind_tcp("control.listen", options.control)?;
+        let gateway = bind_tcp("gateway.listen", options.gateway)?;
+        let (control_address, gateway_address) = (control.local_addr()?, gateway.local_addr()?);
+        let sockets = bind_media(options.media, options.relays)?;
+
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let relay_events = Queue::new(EVENT_QUEUE, Arc::clone(&waker));
+        let stop_media = Arc::new(AtomicBool::new(false));
+        let mut relays = Vec::new();
+        let mut media = Vec::new();
+        let mut public = Vec::new();
+        let loopback = options.media.ip().is_loopback();
+        for (socket, id) in sockets.into_iter().zip(0u16..) {
+            public.push(SocketAddrV4::new(options.public_ip, socket.local_addr()?.port()));
+            let relay = Relay::new(RelayId(id), &options.limits, loopback);
+            let (events, stop) = (Arc::clone(&relay_events), Arc::clone(&stop_media));
+            let (thread, commands, waker) =
+                MediaThread::new(relay, socket, COMMAND_QUEUE, events, stop)?;
+            relays.push(commands);
+            media.push((thread, waker));
+        }
+        let config = Config {
+            control_clients: options.control_clients,
+            control_grace: options.grace,
+            gateway_endpoint: options.endpoint.unwrap_or_else(|| gateway_address.to_string()),
+            relays: public,
+            legacy_modes: options.legacy_modes,
+            drain: options.drain,
+            limits: options.limits,
+        };
+        let mut server = Server::new(config, Box::new(OsEntropy), clock::now())?;
+        server.set_tls(options.tls);
+        let requests = Arc::new(Requests {
+            drain: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            tls: Mutex::new(None),
+            waker,
+        });
+        let parts = Parts {
+            server,
+            poll,
+            control,
+            gateway,
+            relays,
+            relay_events,
+            requests: Arc::clone(&requests),
+            budgets: options.budgets,
+        };
+        let control = ControlThread::new(parts)?;
+        Ok(Self { control, media, stop_media, requests, control_address, gateway_address })
+    }
+
+    /// Where chat servers connect.
+    #[must_use]
+    pub const fn control_address(&self) -> SocketAddr {
+        self.control_address
+    }
+
+    /// Where voice clients connect.
+    #[must_use]
+    pub const fn gateway_address(&self) -> SocketAddr {
+        self.gateway_address
+    }
+
+    /// What stops it.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(Arc::clone(&self.requests))
+    }
+
+    /// Serves, on this thread and one for each relay, until it is stopped or a drain is over.
+    ///
+    /// # Errors
+    /// When the operating system refuses what an event loop needs.
+    pub fn run(self) -> io::Result<TurnStats> {
+        let mut threads = Vec::new();
+        let mut wakers = Vec::new();
+        for (at, (media, waker)) in self.media.into_iter().enumerate() {
+            let builder = thread::Builder::new().name(format!("media-{at}"));
+            threads.push(builder.spawn(move || media.run())?);
+            wakers.push(waker);
+        }
+        let stats = self.control.run();
+        self.stop_media.store(true, Ordering::Release);
+        for waker in wakers {
+            waker.wake()?;
+        }
+        for thread in threads {
+            match thread.join() {
+                Ok(result) => result?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        stats
+    }
+}
+
+fn bind_tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).map_err(|source| BindError::Address { key, address, source })
+}
+
+/// One socket for each relay, on consecutive ports unless free ones are taken.
+fn bind_media(first: SocketAddr, relays: u16) -> Result<Vec<UdpSocket>, BindError> {
+    (0..relays)
+        .map(|at| {
+            let mut address = first;
+            if first.port() != 0 {
+                address.set_port(first.port().checked_add(at).ok_or(BindError::Ports(at))?);
+            }
+            let socket = UdpSocket::bind(address).map_err(|source| BindError::Address {
+                key: "media.listen",
+                address,
+                source,
+            })?;
+            let options = socket2::SockRef::from(&socket);
+            options.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+            options.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+            Ok(socket)
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! One TCP connection of the control thread: readiness, bounded reads and writes.
+//!
+//! Readiness is edge-triggered: once the poll said that a socket is readable it is so until a read
+//! would block, however many turns that takes.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use lvsp_core::ids::ConnId;
+use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
+
+/// A connection and what is known of its readiness.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    pub(crate) conn: ConnId,
+    pub(crate) stream: TcpStream,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Whether it stands in the list of connections with work.
+    pub(crate) queued: bool,
+}
+
+/// How a read or write ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// So many bytes; there may be more.
+    Bytes(usize),
+    /// Nothing for now.
+    Blocked,
+    /// The connection is over.
+    Ended,
+}
+
+impl Tcp {
+    pub(crate) const fn new(conn: ConnId, stream: TcpStream) -> Self {
+        Self { conn, stream, readable: false, writable: true, queued: false }
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Progress {
+        let progress = settle(|| self.stream.read(buffer));
+        if progress == Progress::Blocked {
+            self.readable = false;
+        }
+        if progress == Progress::Bytes(0) { Progress::Ended } else { progress }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Progress {
+        let progress = settle(|| self.stream.write(bytes));
+        if progress == Progress::Blocked {
+            self.writable = false;
+        }
+        progress
+    }
+}
+
+fn settle(mut operation: impl FnMut() -> io::Result<usize>) -> Progress {
+    loop {
+        match operation() {
+            Ok(count) => return Progress::Bytes(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
+            Err(_) => return Progress::Ended,
+        }
+    }
+}
+
+/// Small messages leave at once, and a peer that is gone is noticed within a minute.
+pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))?;
+    Ok(())
+}
