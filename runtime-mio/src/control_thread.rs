@@ -250,7 +250,13 @@ impl ControlThread {
         self.stats.accepts_max = self.stats.accepts_max.max(accepted);
     }
 
-    fn admit(&mut self, now: Timestamp, mut stream: TcpStream, peer: std::net::SocketAddr, plane: Plane) {
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        mut stream: TcpStream,
+        peer: std::net::SocketAddr,
+        plane: Plane,
+    ) {
         if let Err(error) = tcp::configure(&stream) {
             tracing::debug!(%error, %peer, "configuring a connection");
         }

@@ -11,7 +11,6 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
-pub mod config;
 mod control_thread;
 mod entropy;
 mod logging;

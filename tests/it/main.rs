@@ -1,7 +1,12 @@
 //! Integration tests: the core in virtual time. One module for each kind of behaviour.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic: that is its verdict")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is its verdict"
+)]
 
+mod arrows;
 mod control;
 mod gateway;
 mod lifecycle;
