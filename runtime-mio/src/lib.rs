@@ -11,7 +11,9 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod config;
 mod control_thread;
+pub mod development;
 mod entropy;
 mod logging;
 mod media_thread;

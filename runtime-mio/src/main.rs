@@ -1,1 +1,174 @@
-fn main() {}
+//! The command line of `lvsp-mio`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs, io, thread};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use lvsp_core::entropy::Entropy;
+use lvsp_mio::config::File;
+use lvsp_mio::{OsEntropy, Runtime, StopHandle, development};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Voice server for Discord-compatible chat servers.
+///
+/// Exit status: 0 after a stop that was asked for, 1 when something is wrong (the message says
+/// what), 2 for a wrong command line.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve. Without a configuration: on loopback, with a certificate and a secret of its own.
+    Serve {
+        /// The configuration file.
+        #[arg(long, env = "LVSP_CONFIG_FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Say what is wrong with a configuration.
+    CheckConfig {
+        /// The configuration file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Print the configuration in force, defaults included, secrets masked.
+    PrintConfig {
+        /// The configuration file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Print a new random control secret.
+    GenSecret,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    set_up_logs();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "lvsp-mio: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// For people on a terminal, as JSON otherwise. `RUST_LOG` chooses what is shown.
+fn set_up_logs() {
+    // The WebSocket library prints what it reads at trace level: never, whatever is asked for.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if io::stderr().is_terminal() {
+        logs.init();
+    } else {
+        logs.json().init();
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Serve { config } => serve(config.as_deref()),
+        Command::CheckConfig { config } => {
+            load(config.as_deref())?.options()?;
+            say("the configuration can be served")
+        }
+        Command::PrintConfig { config } => {
+            say(load(config.as_deref())?.to_masked_toml()?.trim_end())
+        }
+        Command::GenSecret => say(&gen_secret()),
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    writeln!(io::stdout(), "{text}").context("cannot write to standard output")
+}
+
+fn load(path: Option<&Path>) -> Result<File> {
+    // The variable that names the file is not one of its keys.
+    File::load(path, env::vars().filter(|(key, _)| key != "LVSP_CONFIG_FILE"))
+}
+
+fn gen_secret() -> String {
+    let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
+    entropy.hex::<32>()
+}
+
+fn serve(path: Option<&Path>) -> Result<()> {
+    let mut file = load(path)?;
+    let mut help = String::new();
+    let tls = if path.is_none() { Some(prepare_development(&mut file, &mut help)?) } else { None };
+    let mut options = file.options()?;
+    options.tls = tls.or(options.tls);
+    if options.tls.is_none() {
+        tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
+    }
+    let runtime = Runtime::bind(options)?;
+    watch_signals(runtime.stop_handle(), file.clone())?;
+    let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
+    let media = file.media.listen;
+    say(&format!("{help}ready: control {control}, gateway {gateway}, media {media}"))?;
+    runtime.run().context("the event loop ended")?;
+    Ok(())
+}
+
+/// Without a configuration: a certificate and, if the environment names none, a secret.
+fn prepare_development(
+    file: &mut File,
+    help: &mut String,
+) -> Result<lvsp_core::transport::TlsIdentity> {
+    let made = development::certificate()?;
+    let path = env::temp_dir().join(format!("lvsp-development-ca-{}.pem", std::process::id()));
+    fs::write(&path, made.ca).with_context(|| format!("cannot write {}", path.display()))?;
+    let secret = file.control.secret.get_or_insert_with(gen_secret);
+    *help = format!(
+        "No configuration file: serving on loopback with a development certificate.\n\
+         chat server: LVSP to wss://{control}/ with the token {secret}\n\
+         clients:     the chat server passes on the endpoint {gateway}\n\
+         both trust:  the CA in {ca}\n",
+        control = file.control.listen,
+        gateway = file.gateway.listen,
+        ca = path.display(),
+    );
+    file.tls.off = true;
+    Ok(made.identity)
+}
+
+/// SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the certificate anew.
+fn watch_signals(stop: StopHandle, file: File) -> Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let watch = move || {
+        let mut draining = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                reload(&stop, &file);
+            } else if std::mem::replace(&mut draining, true) {
+                tracing::info!("stopping at once");
+                stop.stop();
+            } else {
+                tracing::info!(seconds = file.drain.seconds, "draining; once more stops at once");
+                stop.drain();
+            }
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(watch)?;
+    Ok(())
+}
+
+fn reload(stop: &StopHandle, file: &File) {
+    match file.tls_identity() {
+        Ok(Some(identity)) => {
+            stop.set_tls(identity);
+            tracing::info!("certificate reloaded");
+        }
+        Ok(None) => tracing::warn!("TLS is off: no certificate to reload"),
+        Err(error) => tracing::error!("the old certificate stays: {error:#}"),
+    }
+}

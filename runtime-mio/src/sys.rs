@@ -46,10 +46,6 @@ impl Received {
             .filter_map(|((bytes, length), from)| Some((from?, bytes.get_mut(..length)?)))
     }
 
-    /// How many datagrams the last batch had.
-    pub(crate) const fn len(&self) -> usize {
-        self.count
-    }
 }
 
 /// Takes up to [`BATCH`] datagrams from a non-blocking socket.
@@ -201,7 +197,7 @@ mod tests {
         let mut received = Received::new();
         let mut all = Vec::new();
         while receive(&to, &mut received).is_ok() {
-            assert!(received.len() <= BATCH);
+            assert!(received.count <= BATCH);
             for (source, bytes) in received.datagrams() {
                 assert_eq!(source, from.local_addr().unwrap());
                 all.push(bytes.to_vec());
