@@ -279,6 +279,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_used_before_the_switch_stays_guarded() {
+        let mut server = ServerNonce::new(MANY);
+        let first = server.next().unwrap();
+        assert_eq!(server.observe([0x80, 0, 0, 0]), Observed::Fine, "the top bit is as ours");
+        let second = server.next().unwrap();
+        assert_eq!((first[0] >> 7, first[3] >> 7), (1, 1));
+        assert_eq!((second[0] >> 7, second[3] >> 7), (0, 1), "the opposite of the client's");
+        assert_eq!(server.observe(first), Observed::Collision);
+    }
+
+    #[test]
     fn a_key_is_used_up_after_its_packets() {
         let mut server = ServerNonce::start_at(RANGE - 2, 5);
         let all: HashSet<_> = (0..5).map(|_| server.next().unwrap()).collect();

@@ -159,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_of_half_the_numbers_counts_as_backward() {
+        for first in [100, 40_000u16] {
+            let mut window = ReplayWindow::default();
+            window.accept(first);
+            assert_eq!(window.accept(first.wrapping_add(1 << 15)), Accepted::TooOld);
+            let ahead = window.accept(first.wrapping_add((1 << 15) - 1));
+            assert!(matches!(ahead, Accepted::Newest(_)), "2^15 - 1 ahead");
+        }
+    }
+
+    #[test]
     fn a_speaker_that_starts_anew_is_heard_after_fifty_packets() {
         let mut window = ReplayWindow::default();
         window.accept(20_000);
