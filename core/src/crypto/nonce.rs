@@ -10,14 +10,15 @@
 //! byte 0 = top·128 + n[29:23]   byte 1 = n[22:15]   byte 2 = n[14:7]   byte 3 = tail·128 + n[6:0]
 //! ```
 //!
-//! Both bits begin as 1, and `n` near the middle of its range with bits in each of its fields, so
-//! that a client that counts over its half's edge, or starts at one in either byte order, does not
-//! soon walk into what was used. If the client's first packet has either bit as we
-//! have it, both become the opposite of the client's; `n` goes on. An exact guard watches the rest.
+//! Both bits begin as 1, and `n` near the middle of its range, so that a big-endian client that
+//! counts over its half's edge does not walk into what was used. If the first packet of a client has
+//! either bit as we have it, both become the opposite of the client's; `n` goes on. An exact guard
+//! watches the rest.
 
 /// `n` is counted modulo this.
 const RANGE: u32 = 1 << 30;
-/// The first `n`.
+/// The first `n`. Not 2^29 itself: a little-endian client that counts from 2^31 writes that suffix
+/// (C0 00 00 80) in its 193rd packet; this one (C0 00 80 80) after eight million.
 const START: u32 = (1 << 29) + (1 << 14);
 /// A client suffix this little ahead of ours is a collision already.
 const MARGIN: u32 = 1 << 16;
