@@ -1,7 +1,7 @@
 //! Who somebody is: the only place where secrets are compared, in constant time.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -58,27 +58,56 @@ impl std::fmt::Debug for ControlSecret {
     }
 }
 
-/// Whether two byte strings are equal, in a time that depends on their lengths alone.
+/// Whether two byte strings are equal. The time it takes tells neither where they differ nor
+/// whether their lengths agree: their digests are compared.
 #[must_use]
 pub fn verify_token(expected: &[u8], given: &[u8]) -> bool {
-    expected.ct_eq(given).into()
+    Sha256::digest(expected).ct_eq(&Sha256::digest(given)).into()
 }
 
 /// Whether `token` is the lower-case hex HMAC-SHA256 of HELLO's nonce under the secret, as LVSP's
 /// later revisions have it.
 #[must_use]
 pub fn verify_hmac(secret: &ControlSecret, nonce: &str, token: &str) -> bool {
-    verify_token(hmac_token(secret.expose(), nonce).as_bytes(), token.as_bytes())
+    let (Some(mac), Some(tag)) = (mac(secret.expose(), nonce), from_lower_hex(token)) else {
+        return false;
+    };
+    mac.verify_slice(&tag).is_ok()
 }
 
 /// The token that answers `nonce` under `secret`: what a chat server computes.
 #[must_use]
 pub fn hmac_token(secret: &str, nonce: &str) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return String::new();
-    };
+    mac(secret, nonce).map_or_else(String::new, |mac| {
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    })
+}
+
+/// HMAC takes keys of any length, so this is never `None`; if it were, nothing would verify.
+fn mac(secret: &str, nonce: &str) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(nonce.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    Some(mac)
+}
+
+/// The bytes of exactly 64 lower-case hexadecimal digits.
+fn from_lower_hex(text: &str) -> Option<[u8; 32]> {
+    const fn digit(character: u8) -> Option<u8> {
+        match character {
+            b'0'..=b'9' => Some(character - b'0'),
+            b'a'..=b'f' => Some(character - b'a' + 10),
+            _ => None,
+        }
+    }
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let &[high, low] = pair else { return None };
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -102,9 +131,21 @@ mod tests {
         assert!(!verify_hmac(&secret(), "k3J9xQ2mZq", &token));
         assert!(!verify_hmac(&secret(), "k3J9xQ2mZp", &token.to_uppercase()));
         assert!(!verify_hmac(&secret(), "k3J9xQ2mZp", ""));
+        assert!(!verify_hmac(&secret(), "k3J9xQ2mZp", &token[..62]), "a part of it");
+        assert!(!verify_hmac(&secret(), "k3J9xQ2mZp", &format!("{token}00")), "more than it");
+        assert!(!verify_hmac(&secret(), "k3J9xQ2mZp", &"ä".repeat(32)), "64 bytes, no digits");
         assert!(secret().matches_plain("0123456789abcdef0123456789abcdef"));
         assert!(!secret().matches_plain("0123456789abcdef0123456789abcdeg"));
         assert!(!secret().matches_plain(""));
+    }
+
+    #[test]
+    fn tokens_of_another_length_are_another_token() {
+        assert!(verify_token(b"token", b"token"));
+        assert!(!verify_token(b"token", b"tokem"));
+        assert!(!verify_token(b"token", b"toke"));
+        assert!(!verify_token(b"token", b"token\0"));
+        assert!(!verify_token(b"token", b""));
     }
 
     #[test]

@@ -64,7 +64,9 @@ pub struct Opened<'a> {
     pub clear: &'a [u8],
     /// What was sealed.
     pub plaintext: &'a mut [u8],
-    /// The counter that the nonce was made of, in the modes that have one.
+    /// The counter that is the whole nonce, for [`super::nonce::ServerNonce::observe`]. `None` in
+    /// the two modes without one: 24 bytes of the sender's choice are no counter, and four of them
+    /// would look like one of ours every few minutes.
     pub counter: Option<[u8; 4]>,
 }
 
@@ -140,10 +142,11 @@ impl Cipher {
         if suffix.len() != self.mode.suffix_len() {
             return None;
         }
-        let length = plaintext.iter().map(|part| part.len()).sum::<usize>();
+        let [first, second] = plaintext;
+        let length = first.len().checked_add(second.len())?;
         let (head, rest) = out.split_at_mut_checked(clear.len())?;
         head.copy_from_slice(clear);
-        let (sealed, rest) = rest.split_at_mut_checked(length + TAG_BYTES)?;
+        let (sealed, rest) = rest.split_at_mut_checked(length.checked_add(TAG_BYTES)?)?;
         rest.get_mut(..suffix.len())?.copy_from_slice(suffix);
         let (body, tag) = if self.mode.is_secretbox() {
             let (tag, body) = sealed.split_at_mut_checked(TAG_BYTES)?;
@@ -151,7 +154,6 @@ impl Cipher {
         } else {
             sealed.split_at_mut_checked(length)?
         };
-        let [first, second] = plaintext;
         body.get_mut(..first.len())?.copy_from_slice(first);
         body.get_mut(first.len()..)?.copy_from_slice(second);
         tag.copy_from_slice(&self.encrypt(clear, suffix, body)?);
@@ -161,7 +163,8 @@ impl Cipher {
     /// Opens a packet whose first `clear_len` bytes are clear, in place.
     ///
     /// # Errors
-    /// When it does not authenticate or is too short. The sealed part was wiped then.
+    /// When it does not authenticate (what was sealed is wiped then) or is too short (nothing was
+    /// touched then). Either way the packet is of no more use.
     pub fn open<'a>(
         &self,
         packet: &'a mut [u8],
@@ -184,7 +187,7 @@ impl Cipher {
             body.zeroize();
             return Err(OpenError);
         }
-        Ok(Opened { clear, plaintext: body, counter: suffix.last_chunk().copied() })
+        Ok(Opened { clear, plaintext: body, counter: suffix.try_into().ok() })
     }
 
     fn encrypt(&self, clear: &[u8], suffix: &[u8], body: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
@@ -277,7 +280,8 @@ mod tests {
             prop_assert_eq!(length, 12 + payload.len() + mode.overhead());
             let opened = cipher.open(&mut packet[..length], 12).unwrap();
             prop_assert_eq!(&*opened.plaintext, &payload[..]);
-            prop_assert_eq!(opened.counter, suffix.last_chunk().copied());
+            let counter = (suffix.len() == 4).then(|| [suffix[0], suffix[1], suffix[2], suffix[3]]);
+            prop_assert_eq!(opened.counter, counter, "a random nonce is no counter");
         }
 
         #[test]
@@ -289,7 +293,20 @@ mod tests {
             let mode = Mode::ALL[at];
             let Some(cipher) = Cipher::new(mode, &MediaKey::new([7; 32])) else { return Ok(()) };
             prop_assert_eq!(cipher.open(&mut packet, clear_len), Err(OpenError));
+            if packet.len() >= clear_len + mode.overhead() {
+                let body = clear_len + if mode.is_secretbox() { TAG_BYTES } else { 0 };
+                let end = body + packet.len() - clear_len - mode.overhead();
+                prop_assert!(packet[body..end].iter().all(|byte| *byte == 0), "{mode:?}");
+            }
         }
+    }
+
+    #[test]
+    fn neither_keys_nor_ciphers_print_their_bytes() {
+        let key = MediaKey::new([0xA7; 32]);
+        assert_eq!(format!("{key:?}"), "MediaKey(..)");
+        let cipher = Cipher::new(Mode::Aes256GcmRtpSize, &key);
+        assert_eq!(format!("{cipher:?}"), "Some(Cipher { mode: Aes256GcmRtpSize, .. })");
     }
 
     #[test]

@@ -80,6 +80,12 @@ impl Mode {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
+    /// Whether this is offered only on request, to serve old libraries.
+    #[must_use]
+    pub const fn is_legacy(self) -> bool {
+        !matches!(self, Self::Aes256GcmRtpSize | Self::XChaCha20Poly1305RtpSize)
+    }
+
     /// Whether CSRCs and the extension's preamble stay clear, and not only the first 12 bytes.
     #[must_use]
     pub const fn is_rtpsize(self) -> bool {
@@ -133,7 +139,16 @@ mod tests {
     #[test]
     fn aead_modes_come_first_and_old_ones_only_on_request() {
         assert_eq!(Mode::offered(false), [Mode::Aes256GcmRtpSize, Mode::XChaCha20Poly1305RtpSize]);
-        assert_eq!(Mode::offered(true)[..2], *Mode::offered(false));
-        assert!(Mode::offered(true)[..3].iter().all(|mode| !mode.is_secretbox()));
+        assert!(Mode::offered(false).iter().all(|mode| !mode.is_legacy()));
+        let offered = Mode::offered(true);
+        assert_eq!(offered.len(), if cfg!(feature = "legacy-modes") { 7 } else { 2 });
+        assert_eq!(offered[..2], *Mode::offered(false));
+        assert!(offered.is_sorted_by_key(|mode| mode.is_secretbox()), "AEAD first");
+    }
+
+    #[test]
+    fn no_mode_adds_more_than_the_maximum() {
+        let most = Mode::ALL.into_iter().map(Mode::overhead).max();
+        assert_eq!(most, Some(OVERHEAD_BYTES_MAX));
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::cipher::{Cipher, MediaKey};
-use super::mode::Mode;
+use super::mode::{Mode, TAG_BYTES};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -151,5 +151,11 @@ fn every_must_fail_vector_is_refused_and_wiped() {
         let clear = packet.first().map_or(12, |_| clear_len(cipher.mode(), &packet));
         let refused = cipher.open(&mut packet, clear).is_err();
         assert!(refused, "{} {}", vector.mode, vector.why);
+        if packet.len() >= clear + cipher.mode().overhead() {
+            let body = clear + if cipher.mode().is_secretbox() { TAG_BYTES } else { 0 };
+            let end = body + packet.len() - clear - cipher.mode().overhead();
+            let wiped = packet[body..end].iter().all(|byte| *byte == 0);
+            assert!(wiped, "{} {}", vector.mode, vector.why);
+        }
     }
 }
