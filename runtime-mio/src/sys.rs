@@ -45,7 +45,6 @@ impl Received {
             .take(self.count)
             .filter_map(|((bytes, length), from)| Some((from?, bytes.get_mut(..length)?)))
     }
-
 }
 
 /// Takes up to [`BATCH`] datagrams from a non-blocking socket.
