@@ -1,8 +1,8 @@
 //! The operators' voice server: a hand-rolled event loop around [`lvsp_core`].
 //!
-//! One control thread ([`control_thread`]) owns the listeners, every TCP connection and the
-//! `Server`; one media thread for each relay ([`media_thread`]) owns a UDP socket and a `Relay`.
-//! Between them lie bounded queues ([`queue`]). Work per wake-up is bounded ([`Budgets`]), so that
+//! One control thread (`control_thread`) owns the listeners, every TCP connection and the
+//! `Server`; one media thread for each relay (`media_thread`) owns a UDP socket and a `Relay`.
+//! Between them lie bounded queues (`queue`). Work per wake-up is bounded ([`Budgets`]), so that
 //! no plane starves another. There is no protocol in this crate: a line that mentions an opcode
 //! belongs into the core.
 //!

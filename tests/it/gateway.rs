@@ -154,7 +154,7 @@ fn ready_and_session_description_have_what_every_library_needs() {
     assert!(d["heartbeat_interval"].as_u64().expect("discordgo needs it") > 0);
     assert_eq!((&d["streams"], &d["experiments"]), (&json!([]), &json!([])));
     let ssrc = d["ssrc"].as_u64().expect("a number");
-    assert!(ssrc > 0 && ssrc < 1 << 31 && ssrc % 4 == 0);
+    assert!(ssrc > 0 && ssrc < 1 << 31 && ssrc.is_multiple_of(4));
 }
 
 #[test]

@@ -190,6 +190,6 @@ fn a_ticket_stays_good_for_another_identify_while_the_voice_state_lives() {
     let mut world = World::new();
     let (_, ann, bob) = pair(&mut world, AES);
     world.cut(ann.peer);
-    let mut again = crate::people::connect(&mut world, ann.ticket.clone(), 8, AES.1);
+    let mut again = crate::people::connect(&mut world, ann.ticket, 8, AES.1);
     assert_eq!(bob.hear(&again.speak(&mut world, b"back")).len(), 1);
 }

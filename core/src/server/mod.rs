@@ -1,7 +1,7 @@
 //! The control plane: owns connections, voice sessions, channels and voice states.
 //!
 //! The only place where the machines meet: it feeds bytes to `transport`, messages to
-//! `lvsp::link` and `gateway::link`, reads what they ask for and acts on [`membership`], other
+//! `lvsp::link` and `gateway::link`, reads what they ask for and acts on `membership`, other
 //! sessions and the relays. It forwards no media; that is [`crate::media`].
 //!
 //! | file | decides |
