@@ -21,6 +21,7 @@
 //!    session.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod command;
 pub mod config;
 pub mod crypto;

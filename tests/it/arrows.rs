@@ -11,16 +11,30 @@ const RULES: &[(&str, &[&str])] = &[
     ("crypto", &[]),
     ("transport", &[]),
     ("timers", &[]),
+    ("replay_log", &[]),
+    // The orders of a chat server, as its protocol has them.
+    ("command", &["wire::lvsp", "wire::secret"]),
     // A secret of the configuration is checked in constant time, by crypto.
     ("config", &["crypto::auth"]),
-    ("lvsp", &["wire", "crypto::auth", "crypto::mode"]),
-    ("gateway", &["wire", "crypto::auth", "crypto::mode"]),
+    ("lvsp", &["wire", "crypto::auth", "crypto::mode", "replay_log", "command"]),
+    ("gateway", &["wire", "crypto::auth", "crypto::mode", "replay_log"]),
     ("media", &["wire::rtp", "wire::rtcp", "wire::discovery", "crypto"]),
     ("output", &["media::command"]),
     ("client", &["wire", "crypto", "transport"]),
     (
         "server",
-        &["wire", "crypto", "transport", "timers", "config", "lvsp", "gateway", "media", "output"],
+        &[
+            "wire",
+            "crypto",
+            "transport",
+            "timers",
+            "config",
+            "lvsp",
+            "gateway",
+            "media",
+            "output",
+            "command",
+        ],
     ),
 ];
 

@@ -12,4 +12,5 @@ mod gateway;
 mod lifecycle;
 mod people;
 mod resume;
+mod roles;
 mod world;

@@ -1,0 +1,30 @@
+//! The other side of each protocol, as machines of the same shape as the server's.
+//!
+//! [`ChatServer`] speaks LVSP as a chat server does, [`VoiceClient`] the voice gateway and voice
+//! UDP as a client library does. Hosts, tests and tools have their peers in them. They are not for
+//! production: they trust what the server says, and keep to the happy path in its order.
+//!
+//! Bytes, datagrams and the time go in; bytes, datagrams, deadlines and events come out. Their
+//! `Sec-WebSocket-Key` comes from [`Entropy`](crate::entropy::Entropy); only the mask bytes of
+//! their frames are drawn by a library.
+
+mod chat_server;
+mod voice_client;
+mod voice_media;
+
+pub use chat_server::{ChatEvent, ChatServer};
+pub use voice_client::{Ticket, VoiceClient, VoiceEvent};
+pub use voice_media::Frame;
+
+use crate::limits::Limits;
+use crate::transport::TransportConfig;
+
+/// Nesting of any JSON that a server sends.
+const JSON_DEPTH: usize = 16;
+/// The largest message that a server sends: a list of everybody in a large channel.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+/// The bounds of a client's transport.
+fn transport_config() -> TransportConfig {
+    TransportConfig::new(&Limits::default(), MESSAGE_BYTES)
+}

@@ -1,0 +1,346 @@
+//! A voice client: the gateway from Identify to Resume, and the UDP session behind it.
+//!
+//! ```text
+//! connect ─▶ Identify ─▶ Ready ─▶ discovery ─▶ Select Protocol ─▶ Session Description ─▶ Connected
+//! reconnect ─▶ Resume ─▶ Resumed (same SSRC, key and counters)
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::crypto::mode::Mode;
+use crate::entropy::Entropy;
+use crate::ids::{Ssrc, UserId};
+use crate::time::Timestamp;
+use crate::transport::{TlsError, TlsTrust, Transport, TransportEvent};
+use crate::wire::discovery;
+use crate::wire::gateway::{ClientMessage, HeartbeatNonce, ServerMessage, Version};
+use crate::wire::secret::Secret;
+
+use super::voice_media::{Frame, Media};
+use super::{JSON_DEPTH, transport_config};
+
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1);
+const DISCOVERY_TRIES: u32 = 10;
+
+/// What a voice client needs to connect: the chat server passes it on.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// The guild's id, or the channel's in a call without one.
+    pub server_id: u64,
+    /// Who connects.
+    pub user: UserId,
+    /// The voice state's session id.
+    pub session_id: Secret,
+    /// The voice state's token.
+    pub token: Secret,
+}
+
+/// What happened to a voice client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum VoiceEvent {
+    /// It has a key: frames may be sent and arrive.
+    Connected {
+        /// Its own number.
+        ssrc: Ssrc,
+    },
+    /// The session goes on over the new connection.
+    Resumed,
+    /// Somebody's speaking flags.
+    Speaking {
+        /// Who.
+        user: UserId,
+        /// That user's number.
+        ssrc: Ssrc,
+        /// The flags.
+        flags: u8,
+    },
+    /// These users are present.
+    ClientsConnect(Vec<UserId>),
+    /// This user is gone.
+    ClientDisconnect(UserId),
+    /// Audio.
+    Frame(Frame),
+    /// The server does not answer discovery requests.
+    Unreachable,
+    /// The gateway connection ended; [`VoiceClient::reconnect`] may resume.
+    Closed {
+        /// The close code, if there was a close frame.
+        code: Option<u16>,
+    },
+}
+
+#[derive(Debug)]
+struct Discovery {
+    tries: u32,
+    again: Timestamp,
+}
+
+/// One voice client.
+#[derive(Debug)]
+pub struct VoiceClient {
+    ticket: Ticket,
+    version: Version,
+    mode: Mode,
+    transport: Transport,
+    resuming: bool,
+    /// Where RTP sequence and timestamp begin.
+    start: (u16, u32),
+    ssrc: Ssrc,
+    server: Option<SocketAddr>,
+    discovery: Option<Discovery>,
+    media: Option<Media>,
+    users: BTreeMap<u32, UserId>,
+    heartbeat: Option<(Timestamp, Duration)>,
+    /// The newest number that arrived.
+    seq: Option<u16>,
+    transmits: VecDeque<(SocketAddr, Vec<u8>)>,
+    events: VecDeque<VoiceEvent>,
+}
+
+impl VoiceClient {
+    /// Begins a connection to the voice gateway. `tls` is what to trust and the server's name;
+    /// `None` speaks plain TCP.
+    ///
+    /// # Errors
+    /// When the trust or the name cannot be used.
+    pub fn connect(
+        ticket: Ticket,
+        version: Version,
+        mode: Mode,
+        tls: Option<(&TlsTrust, &str)>,
+        host: &str,
+        entropy: &mut (dyn Entropy + Send),
+    ) -> Result<Self, TlsError> {
+        let [a, b] = entropy.bytes();
+        Ok(Self {
+            ticket,
+            version,
+            mode,
+            transport: open(version, tls, host, entropy)?,
+            resuming: false,
+            start: (u16::from_be_bytes([a, b]), entropy.u32()),
+            ssrc: Ssrc(0),
+            server: None,
+            discovery: None,
+            media: None,
+            users: BTreeMap::new(),
+            heartbeat: None,
+            seq: None,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// Begins a new connection that takes the session up again, with its key and counters.
+    ///
+    /// # Errors
+    /// When the trust or the name cannot be used.
+    pub fn reconnect(
+        &mut self,
+        tls: Option<(&TlsTrust, &str)>,
+        host: &str,
+        entropy: &mut (dyn Entropy + Send),
+    ) -> Result<(), TlsError> {
+        self.transport = open(self.version, tls, host, entropy)?;
+        self.resuming = true;
+        self.heartbeat = None;
+        Ok(())
+    }
+
+    // --- inputs ---
+
+    /// Takes bytes of the TCP connection.
+    pub fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8]) {
+        self.transport.handle_bytes(bytes);
+        self.take_events(now);
+    }
+
+    /// Takes the end of the TCP connection.
+    pub fn handle_eof(&mut self, now: Timestamp) {
+        self.transport.handle_eof();
+        self.take_events(now);
+    }
+
+    /// Takes a datagram from the UDP socket; it is opened in place.
+    pub fn handle_datagram(&mut self, packet: &mut [u8]) {
+        if let Some(media) = &self.media {
+            if let Some(mut frame) = media.open(packet) {
+                frame.user = self.users.get(&frame.ssrc.0).copied();
+                self.events.push_back(VoiceEvent::Frame(frame));
+            }
+        } else if let Some((ssrc, address)) = discovery::parse_response(packet)
+            && ssrc == self.ssrc
+            && self.discovery.take().is_some()
+        {
+            self.say(&ClientMessage::SelectProtocol {
+                protocol: "udp".to_owned(),
+                address: Some(address.ip().to_string()),
+                port: Some(address.port()),
+                mode: Some(self.mode.name().to_owned()),
+            });
+        }
+    }
+
+    /// Sends heartbeats and repeats discovery when they are due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if let Some((at, interval)) = self.heartbeat
+            && at <= now
+        {
+            self.heartbeat = Some((now + interval, interval));
+            let nonce = HeartbeatNonce::from_u64(now.as_micros() / 1_000);
+            self.say(&ClientMessage::Heartbeat { nonce, seq_ack: self.seq });
+        }
+        if self.discovery.as_ref().is_some_and(|discovery| discovery.again <= now) {
+            self.discover(now);
+        }
+    }
+
+    /// Says which speaking flags hold.
+    pub fn set_speaking(&mut self, flags: u8) {
+        self.say(&ClientMessage::Speaking { flags, ssrc: Some(self.ssrc.0) });
+    }
+
+    /// Sends an Opus frame of 20 ms. Nothing happens before [`VoiceEvent::Connected`].
+    pub fn send_frame(&mut self, opus: &[u8]) {
+        if let (Some(media), Some(server)) = (&mut self.media, self.server)
+            && let Some(packet) = media.seal(opus)
+        {
+            self.transmits.push_back((server, packet));
+        }
+    }
+
+    // --- outputs ---
+
+    /// Bytes to write to the TCP connection.
+    #[must_use]
+    pub fn outbound(&self) -> &[u8] {
+        self.transport.outbound()
+    }
+
+    /// Says that the first `written` of them were written.
+    pub fn consume(&mut self, written: usize) {
+        self.transport.consume(written);
+    }
+
+    /// The next datagram to send, and where to.
+    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.transmits.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] should be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let heartbeat = self.heartbeat.map(|(at, _)| at);
+        let discovery = self.discovery.as_ref().map(|discovery| discovery.again);
+        [heartbeat, discovery].into_iter().flatten().min()
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<VoiceEvent> {
+        self.events.pop_front()
+    }
+
+    fn say(&mut self, message: &ClientMessage) {
+        self.transport.send_text(&message.encode(self.version));
+    }
+
+    fn discover(&mut self, now: Timestamp) {
+        let (Some(discovery), Some(server)) = (&mut self.discovery, self.server) else { return };
+        if discovery.tries == DISCOVERY_TRIES {
+            self.discovery = None;
+            return self.events.push_back(VoiceEvent::Unreachable);
+        }
+        discovery.tries += 1;
+        discovery.again = now + DISCOVERY_INTERVAL;
+        let mut request = [0; discovery::LEN];
+        discovery::write_request(&mut request, self.ssrc);
+        self.transmits.push_back((server, request.to_vec()));
+    }
+
+    fn take_events(&mut self, now: Timestamp) {
+        while let Some(event) = self.transport.poll_event() {
+            match event {
+                TransportEvent::Opened { .. } => self.introduce(),
+                TransportEvent::Text(text) => self.hear(now, &text),
+                TransportEvent::Closed { code } => self.close(code),
+                TransportEvent::Failed(_) => self.close(None),
+                TransportEvent::Binary(_) | TransportEvent::Pong => {}
+            }
+        }
+    }
+
+    fn close(&mut self, code: Option<u16>) {
+        self.heartbeat = None;
+        self.discovery = None;
+        self.events.push_back(VoiceEvent::Closed { code });
+    }
+
+    /// Identifies or resumes, at once: no library waits for Hello.
+    fn introduce(&mut self) {
+        let Ticket { server_id, user, session_id, token } = self.ticket.clone();
+        let message = if self.resuming {
+            let seq_ack = self.seq;
+            ClientMessage::Resume { server_id, channel_id: None, session_id, token, seq_ack }
+        } else {
+            ClientMessage::Identify {
+                server_id,
+                channel_id: None,
+                user_id: user,
+                session_id,
+                token,
+                max_dave_protocol_version: 0,
+            }
+        };
+        self.say(&message);
+    }
+
+    fn hear(&mut self, now: Timestamp, text: &str) {
+        let Ok((message, seq)) = ServerMessage::parse(text, JSON_DEPTH) else { return };
+        self.seq = seq.or(self.seq);
+        match message {
+            ServerMessage::Hello { heartbeat_interval_ms, .. } => {
+                let interval = Duration::from_millis(heartbeat_interval_ms);
+                self.heartbeat = Some((now + interval, interval));
+            }
+            ServerMessage::Ready { ssrc, ip, port, .. } => {
+                self.ssrc = ssrc;
+                self.server = Some(SocketAddr::from((ip, port)));
+                self.discovery = Some(Discovery { tries: 0, again: now });
+                self.discover(now);
+            }
+            ServerMessage::SessionDescription { mode, secret_key, .. } => {
+                let mode = Mode::from_name(&mode).unwrap_or(self.mode);
+                self.media = Media::new(mode, *secret_key.expose(), self.ssrc, self.start);
+                self.events.push_back(VoiceEvent::Connected { ssrc: self.ssrc });
+            }
+            ServerMessage::Speaking { user_id, ssrc, flags } => {
+                self.users.insert(ssrc.0, user_id);
+                self.events.push_back(VoiceEvent::Speaking { user: user_id, ssrc, flags });
+            }
+            ServerMessage::Resumed => self.events.push_back(VoiceEvent::Resumed),
+            ServerMessage::ClientsConnect { user_ids } => {
+                self.events.push_back(VoiceEvent::ClientsConnect(user_ids));
+            }
+            ServerMessage::ClientDisconnect { user_id } => {
+                self.users.retain(|_, user| *user != user_id);
+                self.events.push_back(VoiceEvent::ClientDisconnect(user_id));
+            }
+            ServerMessage::HeartbeatAck { .. }
+            | ServerMessage::BackendVersion { .. }
+            | ServerMessage::Unknown { .. } => {}
+        }
+    }
+}
+
+fn open(
+    version: Version,
+    tls: Option<(&TlsTrust, &str)>,
+    host: &str,
+    entropy: &mut (dyn Entropy + Send),
+) -> Result<Transport, TlsError> {
+    let target = format!("/?v={}", version.number());
+    Transport::connect(tls, host, &target, entropy.bytes(), transport_config())
+}
