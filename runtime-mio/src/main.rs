@@ -8,6 +8,7 @@ use std::{env, fs, io, thread};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use lvsp_core::entropy::Entropy;
+use lvsp_core::transport::TlsIdentity;
 use lvsp_mio::config::File;
 use lvsp_mio::{OsEntropy, Runtime, StopHandle, development};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -62,7 +63,6 @@ fn main() -> ExitCode {
 
 /// For people on a terminal, as JSON otherwise. `RUST_LOG` chooses what is shown.
 fn set_up_logs() {
-    // The WebSocket library prints what it reads at trace level: never, whatever is asked for.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
@@ -103,42 +103,49 @@ fn gen_secret() -> String {
 
 fn serve(path: Option<&Path>) -> Result<()> {
     let mut file = load(path)?;
-    let mut help = String::new();
-    let tls = if path.is_none() { Some(prepare_development(&mut file, &mut help)?) } else { None };
+    let first_start = if path.is_none() { Some(prepare_first_start(&mut file)?) } else { None };
     let mut options = file.options()?;
-    options.tls = tls.or(options.tls);
+    if let Some(first_start) = &first_start {
+        options.tls = Some(first_start.identity.clone());
+    }
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
     }
     let runtime = Runtime::bind(options)?;
     watch_signals(runtime.stop_handle(), file.clone())?;
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
+    if let Some(FirstStart { secret, ca, .. }) = &first_start {
+        say(&format!(
+            "No configuration file: serving on loopback with a development certificate.\n\
+             chat server: LVSP to wss://{control}/ with the token {secret}\n\
+             clients:     the chat server passes on the endpoint {gateway}\n\
+             both trust:  the CA in {}",
+            ca.display()
+        ))?;
+    }
     let media = file.media.listen;
-    say(&format!("{help}ready: control {control}, gateway {gateway}, media {media}"))?;
+    say(&format!("ready: control {control}, gateway {gateway}, media {media}"))?;
     runtime.run().context("the event loop ended")?;
     Ok(())
 }
 
-/// Without a configuration: a certificate and, if the environment names none, a secret.
-fn prepare_development(
-    file: &mut File,
-    help: &mut String,
-) -> Result<lvsp_core::transport::TlsIdentity> {
+/// What a start without a configuration makes up.
+struct FirstStart {
+    identity: TlsIdentity,
+    secret: String,
+    /// Where the CA was written.
+    ca: PathBuf,
+}
+
+/// A certificate and, if the environment names none, a secret.
+fn prepare_first_start(file: &mut File) -> Result<FirstStart> {
     let made = development::certificate()?;
-    let path = env::temp_dir().join(format!("lvsp-development-ca-{}.pem", std::process::id()));
-    fs::write(&path, made.ca).with_context(|| format!("cannot write {}", path.display()))?;
-    let secret = file.control.secret.get_or_insert_with(gen_secret);
-    *help = format!(
-        "No configuration file: serving on loopback with a development certificate.\n\
-         chat server: LVSP to wss://{control}/ with the token {secret}\n\
-         clients:     the chat server passes on the endpoint {gateway}\n\
-         both trust:  the CA in {ca}\n",
-        control = file.control.listen,
-        gateway = file.gateway.listen,
-        ca = path.display(),
-    );
+    let ca = env::temp_dir().join(format!("lvsp-development-ca-{}.pem", std::process::id()));
+    fs::write(&ca, made.ca).with_context(|| format!("cannot write {}", ca.display()))?;
+    let secret = file.control.secret.get_or_insert_with(gen_secret).clone();
+    // The file names no certificate; ours takes its place.
     file.tls.off = true;
-    Ok(made.identity)
+    Ok(FirstStart { identity: made.identity, secret, ca })
 }
 
 /// SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the certificate anew.

@@ -65,7 +65,7 @@ pub struct Options {
 #[non_exhaustive]
 pub enum BindError {
     /// A socket could not be bound.
-    #[error("{key} = {address}: {source}")]
+    #[error("cannot listen on {key} = {address}")]
     Address {
         /// The configuration key.
         key: &'static str,
@@ -81,7 +81,7 @@ pub enum BindError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Something else that a server needs.
-    #[error("cannot set up the event loop: {0}")]
+    #[error("cannot set up the event loop")]
     Io(#[from] io::Error),
 }
 
