@@ -165,8 +165,6 @@ limits! {
     resume_messages: usize = 2_048, 1..=65_000;
     /// Bytes of numbered messages kept for one session's resume.
     resume_bytes: usize = 524_288, 1_024..=16_777_216;
-    /// Bytes of numbered messages over all sessions and control sessions.
-    replay_total_bytes: usize = 67_108_864, 65_536..=17_179_869_184;
     /// Bytes that wait for one connection before it counts as a slow reader.
     outbound_bytes: usize = 1_048_576, 16_384..=67_108_864;
     /// Age of the oldest waiting byte before a connection counts as a slow reader.
@@ -227,8 +225,6 @@ limits! {
     key_soft_packets: u64 = 536_870_912, 1_024..=536_870_912;
     /// Packets under one key after which the session ends at once.
     key_hard_packets: u64 = 1_073_676_288, 2_048..=1_073_676_288;
-    /// A sealed copy older than this is dropped instead of sent, in milliseconds.
-    latency_budget_ms: Millis = Millis(20), 0..=1_000;
 }
 
 impl Limits {

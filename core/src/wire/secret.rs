@@ -1,18 +1,17 @@
 //! Strings and keys that must not leak.
 //!
 //! Tokens, session ids and media keys travel in these types: their `Debug` output is `..`, they
-//! are wiped when dropped, and they are compared in constant time only. Who makes them and how long
+//! are wiped when dropped, and only `crypto::auth` compares them. Who makes them and how long
 //! they live is decided elsewhere.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A token or session id.
 ///
-/// Deliberately without `PartialEq`: compare with [`Secret::matches`].
+/// Deliberately without `PartialEq`: compare with [`crate::crypto::auth::verify_token`].
 #[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);
 
@@ -27,12 +26,6 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// Whether both are equal, in a time that depends on their lengths alone.
-    #[must_use]
-    pub fn matches(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
@@ -92,12 +85,5 @@ mod tests {
     fn debug_output_shows_nothing() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "..");
         assert_eq!(format!("{:?}", SecretKey::new([7; 32])), "..");
-    }
-
-    #[test]
-    fn equal_strings_match_and_others_do_not() {
-        assert!(Secret::from("a").matches(&Secret::from("a")));
-        assert!(!Secret::from("a").matches(&Secret::from("b")));
-        assert!(!Secret::from("a").matches(&Secret::from("aa")));
     }
 }
