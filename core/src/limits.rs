@@ -115,6 +115,9 @@ limits! {
     control_unauthenticated: usize = 16, 1..=10_000;
     /// Control connections of one address that have not identified.
     control_unauthenticated_per_address: usize = 4, 1..=10_000;
+    /// Gateway connections taken a second; the rest wait in the accept backlog, in the host. So
+    /// everybody who comes back at once after a restart is spread where it arrives.
+    handshakes_per_s: u64 = 500, 1..=100_000;
     /// From accept to the first byte, in milliseconds. Exhausted by slow or silent sockets.
     first_byte_ms: Millis = Millis(5_000), 100..=600_000;
     /// From accept to the end of the TLS handshake, in milliseconds.
@@ -221,6 +224,9 @@ limits! {
     payload_bytes: usize = 1_340, 100..=1_340;
     /// Address changes of one leg a minute (one a second at most).
     rebinds_per_minute: u64 = 30, 1..=1_000;
+    /// From a datagram's arrival to the sending of its copies, in milliseconds, in the host. Later
+    /// voice is of no use, and working on it would make what follows late as well.
+    media_latency_ms: Millis = Millis(100), 5..=10_000;
     /// Packets under one key before the session is renewed in the next silence.
     key_soft_packets: u64 = 536_870_912, 1_024..=536_870_912;
     /// Packets under one key after which the session ends at once.

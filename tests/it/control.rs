@@ -298,7 +298,9 @@ fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
         world.advance(Duration::from_secs(1));
     }
     assert!(!world.server.is_drained());
+    assert!(world.server.takes_connections());
     world.advance(Duration::from_secs(4));
+    assert!(!world.server.takes_connections());
     assert_eq!(world.closed(ann.peer), Some(Some(4015)));
     assert_eq!(world.closed(bob.peer), Some(Some(4015)));
     assert!(world.server.is_drained());

@@ -22,6 +22,7 @@ use crate::media::room::Rooms;
 use crate::reasons::DropReason;
 use crate::stats::RelayStats;
 use crate::time::Timestamp;
+use crate::wire::discovery::Kind;
 
 /// One UDP socket's worth of rooms. See the [module above](crate::media) for the host's loop.
 #[derive(Debug)]
@@ -85,8 +86,7 @@ impl Relay {
         self.stats.count_drops(DropReason::SocketFull, copies);
     }
 
-    /// Counts datagrams or copies that the host dropped because they were older than the latency
-    /// budget.
+    /// Counts copies that the host dropped because they were older than the latency budget.
     pub fn note_too_late(&mut self, copies: u64) {
         self.stats.count_drops(DropReason::TooLate, copies);
     }
@@ -155,6 +155,24 @@ impl Relay {
                 Fanout::copies(&mut self.stats, copies)
             }
         }
+    }
+
+    /// Takes a datagram that is older than the host's latency budget.
+    ///
+    /// Late voice is dropped unopened, as [`DropReason::TooLate`]. A discovery request is answered
+    /// all the same: discord.js and songbird send it once, and wait for the answer for ever.
+    pub fn handle_late_datagram<'a>(
+        &'a mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        packet: &'a mut [u8],
+    ) -> Fanout<'a> {
+        if let Kind::Discovery(_) = Kind::of(packet) {
+            return self.handle_datagram(now, from, packet);
+        }
+        self.advance(now);
+        self.stats.datagrams_in += 1;
+        Fanout::dropped(&mut self.stats, DropReason::TooLate)
     }
 
     /// The next thing that the control plane has to know. Ask until there is nothing, after every

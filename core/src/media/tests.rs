@@ -471,6 +471,25 @@ fn what_is_not_filled_or_not_sent_is_counted() {
 }
 
 #[test]
+fn late_voice_is_dropped_and_a_late_discovery_request_is_answered() {
+    let mut fixture = Fixture::new();
+    let room = fixture.room();
+    let mut speaker = fixture.join(room, AES);
+    let _listener = fixture.join(room, AES);
+    let mut packet = speaker.packet(1, b"opus");
+    let fanout = fixture.relay.handle_late_datagram(NOW, speaker.address, &mut packet);
+    assert_eq!(fanout.drop_reason(), Some(DropReason::TooLate));
+    drop(fanout);
+    assert_eq!(fixture.relay.stats().packets_in, 0, "it was not opened");
+
+    let newcomer = fixture.open(room, AES);
+    let mut request = request(newcomer.ssrc);
+    let mut fanout = fixture.relay.handle_late_datagram(NOW, newcomer.address, &mut request);
+    assert_eq!(fanout.fill(&mut fixture.batch), Filled::Done);
+    assert_eq!(fixture.batch.len(), 1);
+}
+
+#[test]
 fn a_sender_over_its_rates_is_cut_and_not_closed() {
     let mut fixture = Fixture::new();
     let room = fixture.room();

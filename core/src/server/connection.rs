@@ -114,7 +114,7 @@ impl Server {
     }
 
     fn admit(&mut self, now: Timestamp, plane: Plane, peer: SocketAddr) -> Result<(), Refused> {
-        if self.drain.as_ref().is_some_and(|drain| drain.closing) {
+        if !self.takes_connections() {
             return Err(Refused::Draining);
         }
         let key = AddressKey::new(plane, peer.ip());

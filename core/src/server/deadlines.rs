@@ -177,6 +177,13 @@ impl Server {
         self.drain.is_some()
     }
 
+    /// Whether connections are still taken: until the quiet part of a drain is over. Then a host
+    /// closes its listeners, so that the next process can open them.
+    #[must_use]
+    pub fn takes_connections(&self) -> bool {
+        self.drain.as_ref().is_none_or(|drain| !drain.closing)
+    }
+
     /// Whether a drain is over and the process can end.
     #[must_use]
     pub fn is_drained(&self) -> bool {
