@@ -16,8 +16,8 @@ use lvsp_core::limits::Limits;
 use lvsp_core::transport::TlsIdentity;
 use serde::{Deserialize, Serialize};
 
-use crate::control_thread::Budgets;
 use crate::runtime::Options;
+use crate::turns::Budgets;
 
 const ENVIRONMENT_PREFIX: &str = "LVSP_";
 

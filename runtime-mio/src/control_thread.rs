@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,13 @@ use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use crate::accept::Listeners;
 use crate::clock;
 use crate::logging;
 use crate::queue::Queue;
 use crate::runtime::Requests;
 use crate::tcp::{self, Progress, Tcp};
+use crate::turns::{Budgets, ControlCounters};
 
 pub(crate) const WAKE: Token = Token(0);
 const CONTROL: Token = Token(1);
@@ -30,55 +33,11 @@ const GATEWAY: Token = Token(2);
 const CONNECTIONS: usize = 3;
 /// Bytes of one read.
 const READ_BYTES: usize = 16 * 1024;
-/// After the process ran out of descriptors, accepting rests for this long.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
-
-/// The most that one turn of the control thread does of each kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Budgets {
-    /// Connections accepted.
-    pub accepts: usize,
-    /// Reads, of at most 16 KiB each; one for each connection.
-    pub reads: usize,
-    /// Events of relays.
-    pub relay_events: usize,
-    /// Bytes written to one connection.
-    pub write_bytes: usize,
-}
-
-impl Default for Budgets {
-    fn default() -> Self {
-        Self { accepts: 32, reads: 128, relay_events: 1_024, write_bytes: 256 * 1024 }
-    }
-}
-
-/// The most that any turn did of each kind, to hold against [`Budgets`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TurnStats {
-    /// Turns so far.
-    pub turns: u64,
-    /// Most connections accepted in one turn.
-    pub accepts_max: usize,
-    /// Most reads in one turn.
-    pub reads_max: usize,
-    /// Most events of relays in one turn.
-    pub relay_events_max: usize,
-    /// Most bytes written to one connection in one turn.
-    pub write_bytes_max: usize,
-}
-
-struct Listener {
-    socket: TcpListener,
-    plane: Plane,
-    ready: bool,
-}
-
 /// What the thread is made of.
 pub(crate) struct ControlThread {
     server: Server,
     poll: Poll,
-    listeners: [Listener; 2],
-    accept_after: Timestamp,
+    listeners: Listeners,
     connections: Vec<Option<Tcp>>,
     free: Vec<usize>,
     /// The keys are ids that the server gave out.
@@ -94,7 +53,7 @@ pub(crate) struct ControlThread {
     taken: VecDeque<(RelayId, RelayEvent)>,
     requests: Arc<Requests>,
     budgets: Budgets,
-    stats: TurnStats,
+    counters: Arc<ControlCounters>,
     buffer: Vec<u8>,
 }
 
@@ -108,22 +67,25 @@ pub(crate) struct Parts {
     pub(crate) relay_events: Arc<Queue<(RelayId, RelayEvent)>>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) budgets: Budgets,
+    pub(crate) counters: Arc<ControlCounters>,
+    /// Gateway connections a second.
+    pub(crate) handshakes_per_s: u64,
+    /// Gateway connections at once.
+    pub(crate) connections_max: usize,
 }
 
 impl ControlThread {
-    pub(crate) fn new(mut parts: Parts) -> io::Result<Self> {
-        let registry = parts.poll.registry();
-        registry.register(&mut parts.control, CONTROL, Interest::READABLE)?;
-        registry.register(&mut parts.gateway, GATEWAY, Interest::READABLE)?;
-        let listener = |socket, plane| Listener { socket, plane, ready: true };
+    pub(crate) fn new(parts: Parts) -> io::Result<Self> {
+        let listeners = Listeners::new(
+            parts.poll.registry(),
+            [(parts.control, Plane::Control, CONTROL), (parts.gateway, Plane::Gateway, GATEWAY)],
+            parts.handshakes_per_s,
+            parts.connections_max,
+        )?;
         Ok(Self {
             server: parts.server,
             poll: parts.poll,
-            listeners: [
-                listener(parts.control, Plane::Control),
-                listener(parts.gateway, Plane::Gateway),
-            ],
-            accept_after: Timestamp::ZERO,
+            listeners,
             connections: Vec::new(),
             free: Vec::new(),
             by_conn: HashMap::new(),
@@ -135,13 +97,13 @@ impl ControlThread {
             taken: VecDeque::new(),
             requests: parts.requests,
             budgets: parts.budgets,
-            stats: TurnStats::default(),
+            counters: parts.counters,
             buffer: vec![0; READ_BYTES],
         })
     }
 
     /// Serves until a stop was asked for or a drain is over.
-    pub(crate) fn run(mut self) -> io::Result<TurnStats> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1_024);
         loop {
             match self.poll.poll(&mut events, self.timeout()) {
@@ -153,7 +115,7 @@ impl ControlThread {
             }
             self.turn();
             if self.requests.stops() || self.server.is_drained() {
-                return Ok(self.stats);
+                return Ok(());
             }
         }
     }
@@ -164,33 +126,33 @@ impl ControlThread {
         if !self.stalled.is_empty() {
             return Some(Duration::from_millis(1));
         }
-        let accepts = now >= self.accept_after && self.listeners.iter().any(|l| l.ready);
-        if accepts || !self.ready.is_empty() || !self.writing.is_empty() || !self.taken.is_empty() {
+        if !self.ready.is_empty() || !self.writing.is_empty() || !self.taken.is_empty() {
             return Some(Duration::ZERO);
         }
-        // A microsecond more, so that the deadline has passed when the poll returns.
-        let after = |at: Timestamp| at.since(now) + Duration::from_micros(1);
-        let rest = self.listeners.iter().any(|l| l.ready).then(|| after(self.accept_after));
-        let deadline = self.server.poll_timeout().map(after);
-        [rest, deadline].into_iter().flatten().min()
+        let next = [self.listeners.next_at(), self.server.poll_timeout()];
+        let next = next.into_iter().flatten().min()?;
+        if next <= now {
+            return Some(Duration::ZERO);
+        }
+        // A microsecond more, so that the time has come when the poll returns.
+        Some(next.since(now) + Duration::from_micros(1))
     }
 
     fn note_readiness(&mut self, event: &mio::event::Event) {
         match event.token() {
             WAKE => {}
-            CONTROL => self.listeners[0].ready = true,
-            GATEWAY => self.listeners[1].ready = true,
+            CONTROL => self.listeners.note_ready(Plane::Control),
+            GATEWAY => self.listeners.note_ready(Plane::Gateway),
             Token(token) => {
                 let at = token - CONNECTIONS;
                 let Some(Some(tcp)) = self.connections.get_mut(at) else { return };
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    tcp.readable = true;
+                    tcp.ending |= event.is_read_closed() || event.is_error();
                     if !std::mem::replace(&mut tcp.queued, true) {
                         self.ready.push_back(at);
                     }
                 }
-                if event.is_writable() {
-                    tcp.writable = true;
+                if event.is_writable() && !std::mem::replace(&mut tcp.writable, true) {
                     self.writing.push_back(tcp.conn);
                 }
             }
@@ -198,7 +160,6 @@ impl ControlThread {
     }
 
     fn turn(&mut self) {
-        self.stats.turns += 1;
         self.obey_requests();
         if self.push_stalled() {
             self.accept();
@@ -206,8 +167,12 @@ impl ControlThread {
         }
         self.hear_relays();
         self.server.handle_timeout(clock::now());
+        if !self.server.takes_connections() {
+            self.listeners.close(self.poll.registry());
+        }
         self.act();
         self.write();
+        self.counters.note_turn();
     }
 
     fn obey_requests(&mut self) {
@@ -223,40 +188,18 @@ impl ControlThread {
 
     fn accept(&mut self) {
         let now = clock::now();
-        if now < self.accept_after {
-            return;
-        }
+        self.listeners.begin_turn();
         let mut accepted = 0;
-        for at in 0..self.listeners.len() {
-            while self.listeners[at].ready && accepted < self.budgets.accepts {
-                match self.listeners[at].socket.accept() {
-                    Ok((stream, peer)) => {
-                        accepted += 1;
-                        self.admit(now, stream, peer, self.listeners[at].plane);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.listeners[at].ready = false;
-                    }
-                    Err(error) if is_exhausted(&error) => {
-                        tracing::warn!(%error, "cannot accept: out of descriptors");
-                        self.accept_after = now + ACCEPT_REST;
-                        return;
-                    }
-                    // That connection is gone already.
-                    Err(error) => tracing::debug!(%error, "accepting"),
-                }
-            }
+        while accepted < self.budgets.accepts
+            && let Some((stream, peer, plane)) = self.listeners.accept(now)
+        {
+            accepted += 1;
+            self.admit(now, stream, peer, plane);
         }
-        self.stats.accepts_max = self.stats.accepts_max.max(accepted);
+        self.counters.accepts.note(accepted);
     }
 
-    fn admit(
-        &mut self,
-        now: Timestamp,
-        mut stream: TcpStream,
-        peer: std::net::SocketAddr,
-        plane: Plane,
-    ) {
+    fn admit(&mut self, now: Timestamp, mut stream: TcpStream, peer: SocketAddr, plane: Plane) {
         if let Err(error) = tcp::configure(&stream) {
             tracing::debug!(%error, %peer, "configuring a connection");
         }
@@ -276,7 +219,8 @@ impl ControlThread {
             self.free.push(at);
             return self.server.handle_eof(now, conn);
         }
-        self.connections[at] = Some(Tcp::new(conn, stream));
+        self.listeners.note_opened(now, plane);
+        self.connections[at] = Some(Tcp::new(conn, plane, stream));
         self.by_conn.insert(conn, at);
     }
 
@@ -289,8 +233,10 @@ impl ControlThread {
             let conn = tcp.conn;
             match tcp.read(&mut self.buffer) {
                 Progress::Bytes(count) => {
-                    tcp.queued = true;
-                    self.ready.push_back(at);
+                    if !tcp.drained {
+                        tcp.queued = true;
+                        self.ready.push_back(at);
+                    }
                     self.server.handle_bytes(clock::now(), conn, &self.buffer[..count]);
                 }
                 Progress::Blocked => {}
@@ -300,7 +246,7 @@ impl ControlThread {
                 }
             }
         }
-        self.stats.reads_max = self.stats.reads_max.max(rounds);
+        self.counters.reads.note(rounds);
     }
 
     fn hear_relays(&mut self) {
@@ -311,7 +257,7 @@ impl ControlThread {
         for (relay, event) in self.taken.drain(..count) {
             self.server.handle_relay_event(clock::now(), relay, event);
         }
-        self.stats.relay_events_max = self.stats.relay_events_max.max(count);
+        self.counters.relay_events.note(count);
     }
 
     // --- out ---
@@ -348,10 +294,12 @@ impl ControlThread {
             // A command must be queued before the bytes that provoke its datagram.
             return;
         }
-        for _ in 0..self.writing.len() {
+        let rounds = self.writing.len().min(self.budgets.writes);
+        for _ in 0..rounds {
             let Some(conn) = self.writing.pop_front() else { break };
             self.write_to(conn);
         }
+        self.counters.writes.note(rounds);
         // Writing may have let the server say more, or end connections.
         self.act();
     }
@@ -381,7 +329,7 @@ impl ControlThread {
         if tcp.writable && !self.server.outbound(conn).is_empty() {
             self.writing.push_back(conn);
         }
-        self.stats.write_bytes_max = self.stats.write_bytes_max.max(written);
+        self.counters.write_bytes.note(written);
     }
 
     fn forget(&mut self, conn: ConnId) {
@@ -391,10 +339,7 @@ impl ControlThread {
             let _ = self.poll.registry().deregister(&mut tcp.stream);
             let _ = tcp.stream.shutdown(std::net::Shutdown::Write);
             self.free.push(at);
+            self.listeners.note_closed(tcp.plane);
         }
     }
-}
-
-fn is_exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

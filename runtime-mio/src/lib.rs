@@ -10,6 +10,7 @@
 //! until its [`StopHandle`] says otherwise.
 #![deny(unsafe_code)]
 
+mod accept;
 pub mod clock;
 pub mod config;
 mod control_thread;
@@ -17,12 +18,15 @@ pub mod development;
 mod entropy;
 mod logging;
 mod media_thread;
+mod outbox;
 mod queue;
 mod runtime;
-#[allow(unsafe_code, reason = "many datagrams in one system call; the only such file")]
+mod sockets;
+#[allow(unsafe_code, reason = "what the standard library does not offer; the only such file")]
 mod sys;
 mod tcp;
+mod turns;
 
-pub use control_thread::{Budgets, TurnStats};
 pub use entropy::OsEntropy;
 pub use runtime::{BindError, Options, Runtime, StopHandle};
+pub use turns::{Budgets, MediaTurnStats, TurnStats, Watch, Work};

@@ -1,27 +1,34 @@
 //! A media thread: one UDP socket and its `Relay`.
 //!
-//! Order of each turn: take datagrams from the socket, then apply every queued command, then handle
-//! the datagrams. So a datagram that a command provoked never comes before it.
+//! Order of each turn: take datagrams from the socket, then apply every command that was queued
+//! before, then handle the datagrams. So a datagram that a command provoked never comes before it.
+//! When a turn's budget of commands does not reach, the datagrams wait for the rest of them.
+//!
+//! Overload is met at the input: what is older than the latency budget is not opened.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::media::{Filled, Relay};
+use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock;
+use crate::outbox::{Outbox, Unsent};
 use crate::queue::Queue;
 use crate::sys::{self, Received};
+use crate::turns::{Budgets, MediaCounters};
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
-/// Batches of datagrams handled in one turn, before commands and events have their turn again.
-const BATCHES_PER_TURN: usize = 4;
+/// An event that found the queue full is tried again after this long.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// What the thread is made of.
 pub(crate) struct MediaThread {
@@ -31,37 +38,60 @@ pub(crate) struct MediaThread {
     commands: Arc<Queue<RelayCommand>>,
     events: Arc<Queue<(RelayId, RelayEvent)>>,
     stop: Arc<AtomicBool>,
+    clock: fn() -> Timestamp,
+    budgets: Budgets,
+    counters: Arc<MediaCounters>,
+    /// Datagrams that were received and not handled yet.
     received: Received,
-    batch: TransmitBatch,
+    received_at: Timestamp,
+    outbox: Outbox,
+    /// Commands that were taken from the queue and not applied yet.
     taken: VecDeque<RelayCommand>,
     /// An event that did not fit into the queue.
     unsent: Option<RelayEvent>,
+    /// Whether the relay may have more events.
+    has_news: bool,
+}
+
+/// What a media thread is given.
+pub(crate) struct MediaParts {
+    pub(crate) relay: Relay,
+    pub(crate) socket: UdpSocket,
+    /// Length of its command queue.
+    pub(crate) commands: usize,
+    pub(crate) events: Arc<Queue<(RelayId, RelayEvent)>>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) budgets: Budgets,
+    pub(crate) counters: Arc<MediaCounters>,
+    /// How old a datagram may be when its copies are sent.
+    pub(crate) latency: Duration,
 }
 
 impl MediaThread {
-    /// Prepares a thread; `limit` is the length of its command queue.
+    /// Prepares a thread.
     pub(crate) fn new(
-        relay: Relay,
-        mut socket: UdpSocket,
-        limit: usize,
-        events: Arc<Queue<(RelayId, RelayEvent)>>,
-        stop: Arc<AtomicBool>,
+        mut parts: MediaParts,
     ) -> io::Result<(Self, Arc<Queue<RelayCommand>>, Arc<Waker>)> {
         let poll = Poll::new()?;
-        poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
+        poll.registry().register(&mut parts.socket, SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let commands = Queue::new(limit, Arc::clone(&waker));
+        let commands = Queue::new(parts.commands, Arc::clone(&waker));
         let thread = Self {
-            relay,
-            socket,
+            relay: parts.relay,
+            socket: parts.socket,
             poll,
             commands: Arc::clone(&commands),
-            events,
-            stop,
+            events: parts.events,
+            stop: parts.stop,
+            clock: clock::now,
+            budgets: parts.budgets,
+            counters: parts.counters,
             received: Received::new(),
-            batch: TransmitBatch::new(),
+            received_at: Timestamp::ZERO,
+            outbox: Outbox::new(parts.latency),
             taken: VecDeque::new(),
             unsent: None,
+            has_news: false,
         };
         Ok((thread, commands, waker))
     }
@@ -71,8 +101,7 @@ impl MediaThread {
         let mut events = Events::with_capacity(16);
         let mut readable = true;
         while !self.stop.load(Ordering::Acquire) {
-            let timeout = readable.then_some(std::time::Duration::ZERO);
-            match self.poll.poll(&mut events, timeout) {
+            match self.poll.poll(&mut events, self.timeout(readable)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
@@ -82,90 +111,125 @@ impl MediaThread {
         Ok(())
     }
 
+    /// How long the poll may sleep.
+    fn timeout(&self, readable: bool) -> Option<Duration> {
+        let waits = self.received.len() > 0 || !self.taken.is_empty();
+        if readable || waits || (self.has_news && self.unsent.is_none()) {
+            return Some(Duration::ZERO);
+        }
+        self.unsent.is_some().then_some(RETRY)
+    }
+
     /// One turn; whether the socket may have more.
     fn turn(&mut self, readable: bool) -> bool {
         let mut more = readable;
-        for _ in 0..BATCHES_PER_TURN {
-            more = more && self.receive();
-            self.obey();
-            if !more {
+        let (mut datagrams, mut commands) = (0, 0);
+        loop {
+            // Only when no command is left of those taken before: the queue is then emptied behind
+            // this, so that every command from before these datagrams is taken.
+            if more && self.received.len() == 0 && self.taken.is_empty() {
+                more = self.receive(self.budgets.datagrams - datagrams);
+            }
+            commands += self.obey(self.budgets.commands - commands);
+            if !self.taken.is_empty() || self.received.len() == 0 {
                 break;
             }
+            datagrams += self.received.len();
             self.forward();
+            if datagrams >= self.budgets.datagrams {
+                break;
+            }
         }
-        self.flush();
-        self.report();
+        let unsent = self.send();
+        self.note(unsent);
+        let events = self.report();
+        self.counters.note_turn();
+        self.counters.datagrams.note(datagrams);
+        self.counters.commands.note(commands);
+        self.counters.events.note(events);
         more
     }
 
-    /// Takes datagrams; whether there were any.
-    fn receive(&mut self) -> bool {
-        loop {
-            match sys::receive(&self.socket, &mut self.received) {
-                Ok(()) => return true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // What an earlier datagram met on its way back: nothing about this socket.
-                Err(error) => tracing::debug!(%error, "receiving"),
+    /// Takes up to `most` datagrams; whether there may be more.
+    fn receive(&mut self, most: usize) -> bool {
+        let result = sys::receive(&self.socket, &mut self.received, most);
+        self.received_at = (self.clock)();
+        match result {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            // What an earlier datagram met on its way back: nothing about this socket.
+            Err(error) => {
+                tracing::debug!(%error, "receiving");
+                true
             }
         }
     }
 
-    fn obey(&mut self) {
-        self.commands.take_all(&mut self.taken);
-        let now = clock::now();
-        for command in self.taken.drain(..) {
+    /// Applies up to `most` commands; how many it were.
+    fn obey(&mut self, most: usize) -> usize {
+        if self.taken.is_empty() {
+            self.commands.take_all(&mut self.taken);
+        }
+        let count = self.taken.len().min(most);
+        let now = (self.clock)();
+        for command in self.taken.drain(..count) {
             self.relay.handle_command(now, command);
         }
+        count
     }
 
+    /// Handles what was received.
     fn forward(&mut self) {
-        let now = clock::now();
-        let mut unsent = 0;
-        for (from, packet) in self.received.datagrams() {
-            let mut fanout = self.relay.handle_datagram(now, from, packet);
-            while let Filled::BatchFull = fanout.fill(&mut self.batch) {
-                unsent += send(&self.socket, &mut self.batch);
+        let Self { relay, socket, received, outbox, clock, .. } = self;
+        let mut unsent = Unsent::default();
+        let mut now = clock();
+        for (age, from, packet) in received.datagrams() {
+            let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            let arrival = self.received_at.as_micros().saturating_sub(waited);
+            let arrival = Timestamp::from_micros(arrival);
+            let (mut fanout, arrival) = if outbox.is_late(now, arrival) {
+                // What is answered all the same is not to be found late again.
+                (relay.handle_late_datagram(now, from, packet), now)
+            } else {
+                (relay.handle_datagram(now, from, packet), arrival)
+            };
+            while let Filled::BatchFull = outbox.fill(&mut fanout, arrival) {
+                unsent += outbox.send(*clock, |datagrams| sys::send(socket, datagrams));
+                // Sending is what takes long.
+                now = clock();
             }
         }
-        self.relay.note_unsent(unsent);
+        received.clear();
+        self.note(unsent);
     }
 
-    fn flush(&mut self) {
-        let unsent = send(&self.socket, &mut self.batch);
-        self.relay.note_unsent(unsent);
+    fn send(&mut self) -> Unsent {
+        self.outbox.send(self.clock, |datagrams| sys::send(&self.socket, datagrams))
     }
 
-    fn report(&mut self) {
+    fn note(&mut self, unsent: Unsent) {
+        self.relay.note_unsent(unsent.refused);
+        self.relay.note_too_late(unsent.too_late);
+    }
+
+    /// Reports events; how many it were.
+    fn report(&mut self) -> usize {
         let id = self.relay.id();
-        while let Some(event) = self.unsent.take().or_else(|| self.relay.poll_event()) {
+        for count in 0..self.budgets.events {
+            let Some(event) = self.unsent.take().or_else(|| self.relay.poll_event()) else {
+                self.has_news = false;
+                return count;
+            };
             if let Err((_, event)) = self.events.push((id, event)) {
                 self.unsent = Some(event);
-                return;
+                return count;
             }
         }
+        self.has_news = true;
+        self.budgets.events
     }
 }
 
-/// Sends a batch and empties it; how many datagrams the socket did not take. Late voice is
-/// useless, so nothing waits for a full socket.
-fn send(socket: &UdpSocket, batch: &mut TransmitBatch) -> u64 {
-    let mut at = 0;
-    let mut unsent = 0;
-    while at < batch.len() {
-        let rest = (at..batch.len()).filter_map(|position| batch.get(position));
-        match sys::send(socket, rest.map(|copy| (copy.address, copy.bytes))) {
-            Ok(sent) => at += sent.max(1),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                unsent += batch.len() - at;
-                break;
-            }
-            // One receiver's trouble (refused, unreachable) is not the others'.
-            Err(_) => {
-                unsent += 1;
-                at += 1;
-            }
-        }
-    }
-    batch.clear();
-    unsent as u64
-}
+#[cfg(test)]
+#[path = "media_thread_tests.rs"]
+mod tests;

@@ -13,21 +13,22 @@ use lvsp_core::limits::Limits;
 use lvsp_core::media::Relay;
 use lvsp_core::server::Server;
 use lvsp_core::transport::TlsIdentity;
-use mio::net::{TcpListener, UdpSocket};
 use mio::{Poll, Waker};
 
+use crate::accept;
 use crate::clock;
-use crate::control_thread::{Budgets, ControlThread, Parts, TurnStats, WAKE};
+use crate::control_thread::{ControlThread, Parts, WAKE};
 use crate::entropy::OsEntropy;
-use crate::media_thread::MediaThread;
+use crate::media_thread::{MediaParts, MediaThread};
 use crate::queue::Queue;
+use crate::sockets;
+use crate::sys;
+use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
 
 /// Commands that may wait for one relay; when there are more, the control thread reads no more.
 const COMMAND_QUEUE: usize = 65_536;
 /// Events of all relays that may wait for the control thread.
 const EVENT_QUEUE: usize = 65_536;
-/// Asked of the kernel for each UDP socket; it gives what it allows.
-const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
 /// Everything that a server is started with.
 #[derive(Debug)]
@@ -56,8 +57,38 @@ pub struct Options {
     pub legacy_modes: bool,
     /// Every bound of the core.
     pub limits: Limits,
-    /// Work for each turn of the control thread.
+    /// Work for each turn of each thread.
     pub budgets: Budgets,
+}
+
+impl Options {
+    /// Checks what can be checked without opening a socket.
+    ///
+    /// # Errors
+    /// Why this cannot be served.
+    pub fn validate(self) -> Result<(), BindError> {
+        let port = if self.media.port() == 0 { 1 } else { self.media.port() };
+        let ip = self.public_ip;
+        let relays = (0..self.relays)
+            .map(|at| port.checked_add(at).ok_or(BindError::Ports(at)))
+            .map(|port| Ok(SocketAddrV4::new(ip, port?)))
+            .collect::<Result<_, BindError>>()?;
+        let gateway = self.gateway;
+        Ok(self.into_config(relays, gateway).validate()?)
+    }
+
+    /// What the core is told, when the sockets' addresses are known.
+    fn into_config(self, relays: Vec<SocketAddrV4>, gateway: SocketAddr) -> Config {
+        Config {
+            control_clients: self.control_clients,
+            control_grace: self.grace,
+            gateway_endpoint: self.endpoint.unwrap_or_else(|| gateway.to_string()),
+            relays,
+            legacy_modes: self.legacy_modes,
+            drain: self.drain,
+            limits: self.limits,
+        }
+    }
 }
 
 /// Why a server could not start.
@@ -144,6 +175,7 @@ pub struct Runtime {
     media: Vec<(MediaThread, Arc<Waker>)>,
     stop_media: Arc<AtomicBool>,
     requests: Arc<Requests>,
+    counters: Arc<Counters>,
     control_address: SocketAddr,
     gateway_address: SocketAddr,
 }
@@ -163,10 +195,10 @@ impl Runtime {
     /// # Errors
     /// The first socket that could not be bound, by its configuration key.
     pub fn bind(options: Options) -> Result<Self, BindError> {
-        let control = bind_tcp("control.listen", options.control)?;
-        let gateway = bind_tcp("gateway.listen", options.gateway)?;
+        let control = sockets::listen("control.listen", options.control)?;
+        let gateway = sockets::listen("gateway.listen", options.gateway)?;
         let (control_address, gateway_address) = (control.local_addr()?, gateway.local_addr()?);
-        let sockets = bind_media(options.media, options.relays)?;
+        let sockets = sockets::media(options.media, options.relays)?;
 
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -175,33 +207,37 @@ impl Runtime {
         let mut relays = Vec::new();
         let mut media = Vec::new();
         let mut public = Vec::new();
+        let mut media_counters = Vec::new();
         let loopback = options.media.ip().is_loopback();
         for (socket, id) in sockets.into_iter().zip(0u16..) {
             public.push(SocketAddrV4::new(options.public_ip, socket.local_addr()?.port()));
-            let relay = Relay::new(RelayId(id), &options.limits, loopback);
-            let (events, stop) = (Arc::clone(&relay_events), Arc::clone(&stop_media));
-            let (thread, commands, waker) =
-                MediaThread::new(relay, socket, COMMAND_QUEUE, events, stop)?;
+            let counters = Arc::new(MediaCounters::default());
+            let (thread, commands, waker) = MediaThread::new(MediaParts {
+                relay: Relay::new(RelayId(id), &options.limits, loopback),
+                socket,
+                commands: COMMAND_QUEUE,
+                events: Arc::clone(&relay_events),
+                stop: Arc::clone(&stop_media),
+                budgets: options.budgets,
+                counters: Arc::clone(&counters),
+                latency: options.limits.media_latency_ms.duration(),
+            })?;
             relays.push(commands);
             media.push((thread, waker));
+            media_counters.push(counters);
         }
-        let config = Config {
-            control_clients: options.control_clients,
-            control_grace: options.grace,
-            gateway_endpoint: options.endpoint.unwrap_or_else(|| gateway_address.to_string()),
-            relays: public,
-            legacy_modes: options.legacy_modes,
-            drain: options.drain,
-            limits: options.limits,
-        };
+        let (budgets, tls) = (options.budgets, options.tls.clone());
+        let handshakes_per_s = options.limits.handshakes_per_s;
+        let config = options.into_config(public, gateway_address);
         let mut server = Server::new(config, Box::new(OsEntropy), clock::now())?;
-        server.set_tls(options.tls);
+        server.set_tls(tls);
         let requests = Arc::new(Requests {
             drain: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             tls: Mutex::new(None),
             waker,
         });
+        let counters = Arc::new(ControlCounters::default());
         let parts = Parts {
             server,
             poll,
@@ -210,10 +246,22 @@ impl Runtime {
             relays,
             relay_events,
             requests: Arc::clone(&requests),
-            budgets: options.budgets,
+            budgets,
+            counters: Arc::clone(&counters),
+            handshakes_per_s,
+            connections_max: accept::connections_max(sys::descriptors_max()),
         };
+        let counters = Arc::new(Counters { control: counters, media: media_counters });
         let control = ControlThread::new(parts)?;
-        Ok(Self { control, media, stop_media, requests, control_address, gateway_address })
+        Ok(Self {
+            control,
+            media,
+            stop_media,
+            requests,
+            counters,
+            control_address,
+            gateway_address,
+        })
     }
 
     /// Where chat servers connect.
@@ -234,11 +282,18 @@ impl Runtime {
         StopHandle(Arc::clone(&self.requests))
     }
 
+    /// What tells how it fares.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.counters))
+    }
+
     /// Serves, on this thread and one for each relay, until it is stopped or a drain is over.
     ///
     /// # Errors
     /// When the operating system refuses what an event loop needs.
     pub fn run(self) -> io::Result<TurnStats> {
+        let watch = self.watch();
         let mut threads = Vec::new();
         let mut wakers = Vec::new();
         for (at, (media, waker)) in self.media.into_iter().enumerate() {
@@ -246,7 +301,7 @@ impl Runtime {
             threads.push(builder.spawn(move || media.run())?);
             wakers.push(waker);
         }
-        let stats = self.control.run();
+        let served = self.control.run();
         self.stop_media.store(true, Ordering::Release);
         for waker in wakers {
             waker.wake()?;
@@ -257,31 +312,7 @@ impl Runtime {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        stats
+        served?;
+        Ok(watch.stats())
     }
-}
-
-fn bind_tcp(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).map_err(|source| BindError::Address { key, address, source })
-}
-
-/// One socket for each relay, on consecutive ports unless free ones are taken.
-fn bind_media(first: SocketAddr, relays: u16) -> Result<Vec<UdpSocket>, BindError> {
-    (0..relays)
-        .map(|at| {
-            let mut address = first;
-            if first.port() != 0 {
-                address.set_port(first.port().checked_add(at).ok_or(BindError::Ports(at))?);
-            }
-            let socket = UdpSocket::bind(address).map_err(|source| BindError::Address {
-                key: "media.listen",
-                address,
-                source,
-            })?;
-            let options = socket2::SockRef::from(&socket);
-            options.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-            options.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-            Ok(socket)
-        })
-        .collect()
 }

@@ -1,10 +1,14 @@
-//! Many datagrams in one system call: `recvmmsg` and `sendmmsg` on Linux, single calls elsewhere.
+//! What the standard library does not offer: many datagrams in one system call (`recvmmsg` and
+//! `sendmmsg` on Linux, single calls elsewhere), their age, and the limit of open files.
 //!
 //! The only file with `unsafe`. Every pointer handed to the kernel points into memory that the
 //! function that makes the call has borrowed for its whole length.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::time::SystemTime;
 
 use mio::net::UdpSocket;
 use socket2::{SockAddr, SockAddrStorage};
@@ -19,10 +23,19 @@ pub(crate) struct Received {
     bytes: Vec<u8>,
     lengths: [usize; BATCH],
     from: [Option<SocketAddr>; BATCH],
+    ages: [Duration; BATCH],
     count: usize,
     #[cfg(target_os = "linux")]
     addresses: Vec<SockAddrStorage>,
+    #[cfg(target_os = "linux")]
+    notes: Vec<Note>,
 }
+
+/// Room for what the kernel notes about a datagram: when it arrived. Aligned as `cmsghdr` is.
+#[cfg(target_os = "linux")]
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Note([u8; 64]);
 
 impl Received {
     pub(crate) fn new() -> Self {
@@ -30,30 +43,96 @@ impl Received {
             bytes: vec![0; BATCH * DATAGRAM_BYTES],
             lengths: [0; BATCH],
             from: [None; BATCH],
+            ages: [Duration::ZERO; BATCH],
             count: 0,
             #[cfg(target_os = "linux")]
             addresses: (0..BATCH).map(|_| SockAddrStorage::zeroed()).collect(),
+            #[cfg(target_os = "linux")]
+            notes: vec![Note([0; 64]); BATCH],
         }
     }
 
-    /// The datagrams of the last batch and where they came from.
-    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, &mut [u8])> {
+    /// How many datagrams there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Forgets them.
+    pub(crate) const fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// The datagrams of the last batch: how long each had waited when the batch was received, and
+    /// where it came from.
+    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (Duration, SocketAddr, &mut [u8])> {
         self.bytes
             .chunks_exact_mut(DATAGRAM_BYTES)
             .zip(self.lengths)
             .zip(self.from)
+            .zip(self.ages)
             .take(self.count)
-            .filter_map(|((bytes, length), from)| Some((from?, bytes.get_mut(..length)?)))
+            .filter_map(|(((bytes, length), from), age)| {
+                Some((age, from?, bytes.get_mut(..length)?))
+            })
     }
 }
 
-/// Takes up to [`BATCH`] datagrams from a non-blocking socket.
+/// Takes up to `most` datagrams, [`BATCH`] at the most, from a non-blocking socket.
 ///
 /// # Errors
-/// `WouldBlock` when there is none, and what else the socket reports.
-pub(crate) fn receive(socket: &UdpSocket, into: &mut Received) -> io::Result<()> {
+/// `WouldBlock` when there is none, and what else the socket reports. There are no datagrams then.
+pub(crate) fn receive(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<()> {
     into.count = 0;
-    socket.try_io(|| receive_batch(socket, into))
+    socket.try_io(|| receive_batch(socket, into, most.min(BATCH)))
+}
+
+/// Lets the kernel note when each datagram arrives, so that its time in the socket's buffer counts
+/// for its age. Without it only the time since [`receive`] counts.
+///
+/// # Errors
+/// When the kernel cannot.
+#[cfg(target_os = "linux")]
+pub(crate) fn note_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Lets routers split datagrams to IPv4 addresses, and ignores what anybody says about a path's
+/// size.
+///
+/// The largest datagram has 1,400 bytes, and nothing here could act on a smaller path: with the
+/// usual "don't fragment" it would be lost there, every time, unless an ICMP message came back;
+/// and such messages can be forged to make the kernel split everything.
+///
+/// # Errors
+/// When the kernel cannot.
+#[cfg(target_os = "linux")]
+pub(crate) fn allow_fragments(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
+}
+
+#[cfg(target_os = "linux")]
+fn set_option(socket: &UdpSocket, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    // SAFETY: the pointer and the length are those of `value`, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(&value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How many descriptors this process may have open; `usize::MAX` where there is no limit.
+pub(crate) fn descriptors_max() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a structure of the right type, which outlives the call.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result == 0 { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { usize::MAX }
 }
 
 /// Sends datagrams, up to [`BATCH`] at once; how many the socket took.
@@ -68,7 +147,7 @@ pub(crate) fn send<'a>(
 }
 
 #[cfg(target_os = "linux")]
-fn receive_batch(socket: &UdpSocket, into: &mut Received) -> io::Result<()> {
+fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<()> {
     use std::os::fd::AsRawFd;
 
     let mut vectors: [libc::iovec; BATCH] =
@@ -76,27 +155,35 @@ fn receive_batch(socket: &UdpSocket, into: &mut Received) -> io::Result<()> {
     // SAFETY: `mmsghdr` is plain data for which zeros are valid (null pointers, zero lengths).
     let mut headers: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
     let slots = into.bytes.chunks_exact_mut(DATAGRAM_BYTES).zip(&mut into.addresses);
-    for ((header, vector), (bytes, address)) in headers.iter_mut().zip(&mut vectors).zip(slots) {
+    let slots = slots.zip(&mut into.notes);
+    for ((header, vector), slot) in headers.iter_mut().zip(&mut vectors).zip(slots) {
+        let ((bytes, address), note) = slot;
         vector.iov_base = bytes.as_mut_ptr().cast();
         vector.iov_len = bytes.len();
         header.msg_hdr.msg_iov = vector;
         header.msg_hdr.msg_iovlen = 1;
         header.msg_hdr.msg_name = std::ptr::from_mut(address).cast();
         header.msg_hdr.msg_namelen = address.size_of();
+        header.msg_hdr.msg_control = note.0.as_mut_ptr().cast();
+        header.msg_hdr.msg_controllen = note.0.len() as _;
     }
-    // SAFETY: each header points to one vector and one address of its own; the vectors point into
-    // disjoint parts of `into.bytes`. All of them outlive the call.
+    // SAFETY: each header points to one vector, one address and one note of its own; the vectors
+    // point into disjoint parts of `into.bytes`. All of them outlive the call.
     let count = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
             headers.as_mut_ptr(),
-            BATCH as libc::c_uint,
+            most as libc::c_uint,
             libc::MSG_DONTWAIT as _,
             std::ptr::null_mut(),
         )
     };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // The clock of the kernel's notes. When it is set, the batch at hand looks old or new, once.
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     for (at, header) in headers.iter().enumerate().take(count) {
+        into.ages[at] =
+            arrival(header).map_or(Duration::ZERO, |arrived| wall.saturating_sub(arrived));
         into.lengths[at] = header.msg_len as usize;
         let storage = std::mem::replace(&mut into.addresses[at], SockAddrStorage::zeroed());
         // SAFETY: the kernel wrote an address of this length into the storage.
@@ -105,6 +192,22 @@ fn receive_batch(socket: &UdpSocket, into: &mut Received) -> io::Result<()> {
     }
     into.count = count;
     Ok(())
+}
+
+/// When the kernel noted that a received datagram arrived, since 1970.
+#[cfg(target_os = "linux")]
+fn arrival(header: &libc::mmsghdr) -> Option<Duration> {
+    // SAFETY: the kernel filled in `header`, whose control part points to a `Note` that is still
+    // borrowed by the caller; the macro checks its length and returns null when there is nothing.
+    let first = unsafe { libc::CMSG_FIRSTHDR(&raw const header.msg_hdr).as_ref() }?;
+    let expected = (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS);
+    if (first.cmsg_level, first.cmsg_type) != expected {
+        return None;
+    }
+    // SAFETY: a message of this type holds one `timespec`, which need not be aligned.
+    let time: libc::timespec = unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(first).cast()) };
+    let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanos))
 }
 
 #[cfg(target_os = "linux")]
@@ -144,8 +247,8 @@ fn send_batch<'a>(
 }
 
 #[cfg(not(target_os = "linux"))]
-fn receive_batch(socket: &UdpSocket, into: &mut Received) -> io::Result<()> {
-    for bytes in into.bytes.chunks_exact_mut(DATAGRAM_BYTES) {
+fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<()> {
+    for bytes in into.bytes.chunks_exact_mut(DATAGRAM_BYTES).take(most) {
         match socket.recv_from(bytes) {
             Ok((length, from)) => {
                 into.lengths[into.count] = length;
@@ -195,15 +298,42 @@ mod tests {
         }
         let mut received = Received::new();
         let mut all = Vec::new();
-        while receive(&to, &mut received).is_ok() {
-            assert!(received.count <= BATCH);
-            for (source, bytes) in received.datagrams() {
+        while receive(&to, &mut received, 50).is_ok() {
+            assert!(received.len() <= 50);
+            for (_, source, bytes) in received.datagrams() {
                 assert_eq!(source, from.local_addr().unwrap());
                 all.push(bytes.to_vec());
             }
         }
         assert_eq!(all, payloads);
-        let error = receive(&to, &mut received).unwrap_err();
+        let error = receive(&to, &mut received, BATCH).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(received.len(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn time_in_the_sockets_buffer_counts_for_a_datagrams_age() {
+        let (from, to) = (socket(), socket());
+        note_arrivals(&to).unwrap();
+        allow_fragments(&to).unwrap();
+        let waited = Duration::from_millis(20);
+        let mut received = Received::new();
+        // The kernel begins to note arrivals some time after it was asked to.
+        let found = (0..500).any(|_| {
+            from.send_to(b"waits", to.local_addr().unwrap()).unwrap();
+            std::thread::sleep(waited);
+            receive(&to, &mut received, BATCH).unwrap();
+            let (age, _, bytes) = received.datagrams().next().unwrap();
+            assert_eq!(bytes, b"waits");
+            assert!(age < Duration::from_secs(600), "{age:?}");
+            age >= waited
+        });
+        assert!(found, "ages do not count from the arrival");
+    }
+
+    #[test]
+    fn a_process_may_open_some_files() {
+        assert!(descriptors_max() > 3);
     }
 }

@@ -1,12 +1,13 @@
 //! One TCP connection of the control thread: readiness, bounded reads and writes.
 //!
 //! Readiness is edge-triggered: once the poll said that a socket is readable it is so until a read
-//! would block, however many turns that takes.
+//! finds less than it has room for, however many turns that takes.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use lvsp_core::ids::ConnId;
+use lvsp_core::output::Plane;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
@@ -14,8 +15,12 @@ use socket2::{SockRef, TcpKeepalive};
 #[derive(Debug)]
 pub(crate) struct Tcp {
     pub(crate) conn: ConnId,
+    pub(crate) plane: Plane,
     pub(crate) stream: TcpStream,
-    pub(crate) readable: bool,
+    /// Whether the poll saw the end of the peer's bytes, or an error: read until it shows.
+    pub(crate) ending: bool,
+    /// Whether the last read found everything that there was.
+    pub(crate) drained: bool,
     pub(crate) writable: bool,
     /// Whether it stands in the list of connections with work.
     pub(crate) queued: bool,
@@ -33,15 +38,18 @@ pub(crate) enum Progress {
 }
 
 impl Tcp {
-    pub(crate) const fn new(conn: ConnId, stream: TcpStream) -> Self {
-        Self { conn, stream, readable: false, writable: true, queued: false }
+    pub(crate) const fn new(conn: ConnId, plane: Plane, stream: TcpStream) -> Self {
+        Self { conn, plane, stream, ending: false, drained: false, writable: true, queued: false }
     }
 
+    /// Reads once. A read that leaves room in `buffer` found the socket empty, and what comes
+    /// later is a new edge: a message costs one turn, not a second one that finds nothing.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Progress {
         let progress = settle(|| self.stream.read(buffer));
-        if progress == Progress::Blocked {
-            self.readable = false;
-        }
+        self.drained = match progress {
+            Progress::Bytes(count) => count < buffer.len() && !self.ending,
+            Progress::Blocked | Progress::Ended => true,
+        };
         if progress == Progress::Bytes(0) { Progress::Ended } else { progress }
     }
 

@@ -1,0 +1,286 @@
+//! The listeners: when a connection is accepted, and when it has to wait.
+//!
+//! A connection that is not accepted waits in the kernel's backlog, where it costs nothing. Gateway
+//! connections wait for their turn in a second ([`Pace`]) and for a descriptor; chat servers wait
+//! for neither, so that clients cannot keep them out. Not here: which connection is wanted
+//! (`Server::handle_accept`), and how many are taken in one turn (`control_thread`).
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lvsp_core::output::Plane;
+use lvsp_core::time::Timestamp;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+/// After the process ran out of descriptors, accepting rests for this long.
+const REST: Duration = Duration::from_millis(100);
+/// A lack of descriptors is logged this often.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+/// Descriptors that are kept from gateway connections: for chat servers, media, files and signals.
+const SPARE_DESCRIPTORS: usize = 256;
+/// Gateway connections that are taken however few descriptors there are.
+const CONNECTIONS_MIN: usize = 16;
+
+/// How many gateway connections there may be at once where a process may have so many descriptors.
+pub(crate) fn connections_max(descriptors: usize) -> usize {
+    descriptors.saturating_sub(SPARE_DESCRIPTORS).max(CONNECTIONS_MIN)
+}
+
+struct Listener {
+    socket: TcpListener,
+    plane: Plane,
+    /// Whether its backlog may hold a connection.
+    ready: bool,
+}
+
+/// Both listeners, until they are closed.
+pub(crate) struct Listeners {
+    open: Vec<Listener>,
+    /// Which one is asked first in this turn, so that neither keeps the other waiting.
+    first: usize,
+    pace: Pace,
+    gateway_connections: usize,
+    connections_max: usize,
+    /// No accepting before this.
+    rest_until: Timestamp,
+    warn_after: Timestamp,
+    /// A descriptor to let go of when there is no other.
+    reserve: Option<File>,
+}
+
+impl Listeners {
+    /// Watches both; the token of each is its position here.
+    pub(crate) fn new(
+        registry: &Registry,
+        sockets: [(TcpListener, Plane, Token); 2],
+        handshakes_per_s: u64,
+        connections_max: usize,
+    ) -> io::Result<Self> {
+        let mut open = Vec::new();
+        for (mut socket, plane, token) in sockets {
+            registry.register(&mut socket, token, Interest::READABLE)?;
+            open.push(Listener { socket, plane, ready: true });
+        }
+        Ok(Self {
+            open,
+            first: 0,
+            pace: Pace::new(handshakes_per_s),
+            gateway_connections: 0,
+            connections_max,
+            rest_until: Timestamp::ZERO,
+            warn_after: Timestamp::ZERO,
+            reserve: reserve(),
+        })
+    }
+
+    /// The poll said that the listener of this plane has connections.
+    pub(crate) fn note_ready(&mut self, plane: Plane) {
+        for listener in self.open.iter_mut().filter(|listener| listener.plane == plane) {
+            listener.ready = true;
+        }
+    }
+
+    /// When the next connection may be accepted, if one may be waiting.
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        self.open.iter().filter_map(|listener| self.due(listener)).min()
+    }
+
+    /// When this listener may be asked.
+    fn due(&self, listener: &Listener) -> Option<Timestamp> {
+        let is_full = self.gateway_connections >= self.connections_max;
+        match listener.plane {
+            _ if !listener.ready => None,
+            Plane::Control => Some(self.rest_until),
+            Plane::Gateway if is_full => None,
+            Plane::Gateway => Some(self.rest_until.max(self.pace.next)),
+        }
+    }
+
+    /// Begins a turn: the other listener is asked first.
+    pub(crate) fn begin_turn(&mut self) {
+        self.first ^= 1;
+    }
+
+    /// The next connection, if one may be accepted now.
+    pub(crate) fn accept(&mut self, now: Timestamp) -> Option<(TcpStream, SocketAddr, Plane)> {
+        for step in 0..self.open.len() {
+            let at = (self.first + step) % self.open.len();
+            while self.due(&self.open[at]).is_some_and(|due| due <= now) {
+                let listener = &mut self.open[at];
+                match listener.socket.accept() {
+                    Ok((stream, peer)) => return Some((stream, peer, listener.plane)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        listener.ready = false;
+                    }
+                    Err(error) if is_exhausted(&error) => {
+                        self.turn_away(now, at, &error);
+                        return None;
+                    }
+                    // That connection is gone already. One error ends the turn: there may be many.
+                    Err(error) => {
+                        tracing::debug!(%error, "accepting");
+                        return None;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// An accepted connection is wanted. Others do not count for the pace: a stranger who is
+    /// refused a thousand times a second does not keep others waiting.
+    pub(crate) fn note_opened(&mut self, now: Timestamp, plane: Plane) {
+        if plane == Plane::Gateway {
+            self.gateway_connections += 1;
+            self.pace.take(now);
+        }
+    }
+
+    /// A connection that was wanted is over.
+    pub(crate) fn note_closed(&mut self, plane: Plane) {
+        if plane == Plane::Gateway {
+            self.gateway_connections = self.gateway_connections.saturating_sub(1);
+        }
+    }
+
+    /// Closes both: the next process can open them. Who waits in a backlog is turned away.
+    pub(crate) fn close(&mut self, registry: &Registry) {
+        for mut listener in self.open.drain(..) {
+            if let Err(error) = registry.deregister(&mut listener.socket) {
+                tracing::debug!(%error, "closing a listener");
+            }
+        }
+    }
+
+    /// Out of descriptors: whoever waited longest learns it at once, by the reserved descriptor.
+    fn turn_away(&mut self, now: Timestamp, at: usize, error: &io::Error) {
+        self.rest_until = now + REST;
+        if self.reserve.take().is_some() {
+            drop(self.open[at].socket.accept());
+        }
+        self.reserve = reserve();
+        if now >= self.warn_after {
+            self.warn_after = now + WARNING_INTERVAL;
+            tracing::warn!(%error, "cannot accept connections; raise the limit of open files");
+        }
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// So many a second, evenly: one in each interval, but up to [`Pace::SLACK`] may be caught up, so
+/// that a poll that wakes late loses nothing. A second therefore sees a hundredth more at most.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    /// When the next one may come.
+    next: Timestamp,
+}
+
+impl Pace {
+    const SLACK: Duration = Duration::from_millis(10);
+
+    fn new(per_s: u64) -> Self {
+        Self { interval: Duration::from_micros(1_000_000 / per_s.max(1)), next: Timestamp::ZERO }
+    }
+
+    fn take(&mut self, now: Timestamp) {
+        let slack = u64::try_from(Self::SLACK.as_micros()).unwrap_or(0);
+        let earliest = Timestamp::from_micros(now.as_micros().saturating_sub(slack));
+        self.next = self.next.max(earliest) + self.interval;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_second_sees_more_than_the_pace_and_a_hundredth() {
+        for (per_s, wake_us) in [(500, 100), (500, 3_700), (7, 1_000), (1, 1_000)] {
+            let mut pace = Pace::new(per_s);
+            let mut taken = Vec::new();
+            let mut at = 0;
+            while at < 5_000_000 {
+                let now = Timestamp::from_micros(10_000_000 + at);
+                while pace.next <= now {
+                    pace.take(now);
+                    taken.push(at);
+                }
+                at += wake_us;
+            }
+            let in_second = |from: u64| {
+                taken.iter().filter(|at| (from..from + 1_000_000).contains(*at)).count() as u64
+            };
+            let most = taken.iter().map(|from| in_second(*from)).max().unwrap();
+            assert!(most <= per_s + per_s / 100 + 1, "{most} in a second at {per_s}");
+            let least = (0..5).map(|second| in_second(second * 1_000_000)).min().unwrap();
+            assert!(least >= per_s - per_s / 100, "{least} in a second at {per_s}");
+        }
+    }
+
+    #[test]
+    fn a_few_descriptors_are_kept_for_everything_else() {
+        assert_eq!(connections_max(20_000), 19_744);
+        assert_eq!(connections_max(64), 16);
+        assert_eq!(connections_max(usize::MAX), usize::MAX - 256);
+    }
+
+    /// Listeners on free ports, and where they listen: control, gateway.
+    fn listeners(poll: &mio::Poll, per_s: u64, most: usize) -> (Listeners, [SocketAddr; 2]) {
+        let sockets = [Plane::Control, Plane::Gateway].map(|plane| {
+            let socket = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            (socket, plane, Token(plane as usize))
+        });
+        let addresses = [&sockets[0].0, &sockets[1].0].map(|s| s.local_addr().unwrap());
+        (Listeners::new(poll.registry(), sockets, per_s, most).unwrap(), addresses)
+    }
+
+    #[test]
+    fn gateway_connections_wait_for_their_pace_and_for_room_and_chat_servers_for_neither() {
+        let poll = mio::Poll::new().unwrap();
+        let (mut listeners, [control, gateway]) = listeners(&poll, 1, 2);
+        let _peers: Vec<_> = [control, control, gateway, gateway, gateway]
+            .map(|address| std::net::TcpStream::connect(address).unwrap())
+            .into();
+        let mut take = |now: u64| {
+            let now = Timestamp::from_millis(now);
+            let mut planes = Vec::new();
+            while let Some((_, _, plane)) = listeners.accept(now) {
+                listeners.note_opened(now, plane);
+                planes.push(plane);
+            }
+            (planes, listeners.next_at())
+        };
+        let (planes, next) = take(10_000);
+        assert_eq!(planes, [Plane::Control, Plane::Control, Plane::Gateway]);
+        assert_eq!(next, Some(Timestamp::from_millis(10_990)), "a second, less the slack");
+        assert_eq!(take(10_500).0, []);
+        assert_eq!(take(11_000), (vec![Plane::Gateway], None), "there is room for two");
+        listeners.note_closed(Plane::Gateway);
+        assert!(listeners.accept(Timestamp::from_millis(20_000)).is_some());
+    }
+
+    #[test]
+    fn closed_listeners_accept_nothing_and_leave_their_ports() {
+        let poll = mio::Poll::new().unwrap();
+        let (mut listeners, addresses) = listeners(&poll, 1, 1);
+        let _waiting = std::net::TcpStream::connect(addresses[1]).unwrap();
+        listeners.close(poll.registry());
+        listeners.begin_turn();
+        assert!(listeners.accept(Timestamp::from_millis(1)).is_none());
+        assert_eq!(listeners.next_at(), None);
+        for address in addresses {
+            TcpListener::bind(address).unwrap();
+        }
+    }
+}

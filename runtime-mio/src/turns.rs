@@ -1,0 +1,191 @@
+//! What one turn of an event loop may do, and what the turns did.
+//!
+//! Each thread counts for itself into [`Counters`], which everybody may read while it runs: for
+//! metrics, and for tests that hold the maxima against the [`Budgets`]. Each number has one
+//! writer, so an addition is a load and a store; numbers read together may be a turn apart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The most that one turn does of each kind. What is cut off goes on in the next turn.
+///
+/// Each must be at least 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budgets {
+    /// Connections accepted, of both listeners together.
+    pub accepts: usize,
+    /// Reads, of at most 16 KiB each; one for each connection.
+    pub reads: usize,
+    /// Events of relays that the control thread hears.
+    pub relay_events: usize,
+    /// Connections written to.
+    pub writes: usize,
+    /// Bytes written to one connection.
+    pub write_bytes: usize,
+    /// Datagrams that a media thread takes from its socket and handles.
+    pub datagrams: usize,
+    /// Commands that a media thread applies.
+    pub commands: usize,
+    /// Events that a media thread reports.
+    pub events: usize,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            accepts: 32,
+            reads: 128,
+            relay_events: 1_024,
+            writes: 1_024,
+            write_bytes: 256 * 1024,
+            datagrams: 256,
+            commands: 4_096,
+            events: 1_024,
+        }
+    }
+}
+
+/// How much was done of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    /// In all turns so far.
+    pub total: u64,
+    /// The most in one turn.
+    pub max: u64,
+}
+
+/// What the turns of a server did so far.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TurnStats {
+    /// Turns of the control thread.
+    pub turns: u64,
+    /// Connections accepted.
+    pub accepts: Work,
+    /// Reads of connections.
+    pub reads: Work,
+    /// Events of relays.
+    pub relay_events: Work,
+    /// Connections written to.
+    pub writes: Work,
+    /// Bytes written; the maximum is that of one connection in one turn.
+    pub write_bytes: Work,
+    /// The media threads, in the order of their relays.
+    pub media: Vec<MediaTurnStats>,
+}
+
+/// What the turns of one media thread did so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MediaTurnStats {
+    /// Turns of the thread.
+    pub turns: u64,
+    /// Datagrams taken from the socket and handled.
+    pub datagrams: Work,
+    /// Commands applied.
+    pub commands: Work,
+    /// Events reported.
+    pub events: Work,
+}
+
+/// Reads what a server's turns did so far, while it runs and after. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Watch(pub(crate) Arc<Counters>);
+
+impl Watch {
+    /// Turns of the control thread so far.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.0.control.turns.load(Ordering::Relaxed)
+    }
+
+    /// Everything that is counted.
+    #[must_use]
+    pub fn stats(&self) -> TurnStats {
+        let control = &self.0.control;
+        TurnStats {
+            turns: self.turns(),
+            accepts: control.accepts.read(),
+            reads: control.reads.read(),
+            relay_events: control.relay_events.read(),
+            writes: control.writes.read(),
+            write_bytes: control.write_bytes.read(),
+            media: self.0.media.iter().map(|media| media.read()).collect(),
+        }
+    }
+}
+
+/// The counters of a server.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) control: Arc<ControlCounters>,
+    pub(crate) media: Vec<Arc<MediaCounters>>,
+}
+
+/// Written by the control thread.
+#[derive(Debug, Default)]
+pub(crate) struct ControlCounters {
+    turns: AtomicU64,
+    pub(crate) accepts: Tally,
+    pub(crate) reads: Tally,
+    pub(crate) relay_events: Tally,
+    pub(crate) writes: Tally,
+    pub(crate) write_bytes: Tally,
+}
+
+impl ControlCounters {
+    pub(crate) fn note_turn(&self) {
+        add(&self.turns, 1);
+    }
+}
+
+/// Written by one media thread.
+#[derive(Debug, Default)]
+pub(crate) struct MediaCounters {
+    turns: AtomicU64,
+    pub(crate) datagrams: Tally,
+    pub(crate) commands: Tally,
+    pub(crate) events: Tally,
+}
+
+impl MediaCounters {
+    pub(crate) fn note_turn(&self) {
+        add(&self.turns, 1);
+    }
+
+    fn read(&self) -> MediaTurnStats {
+        MediaTurnStats {
+            turns: self.turns.load(Ordering::Relaxed),
+            datagrams: self.datagrams.read(),
+            commands: self.commands.read(),
+            events: self.events.read(),
+        }
+    }
+}
+
+/// Counts one kind of work.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    total: AtomicU64,
+    max: AtomicU64,
+}
+
+impl Tally {
+    /// Counts what one turn did.
+    pub(crate) fn note(&self, count: usize) {
+        let count = count as u64;
+        if count > 0 {
+            add(&self.total, count);
+            if count > self.max.load(Ordering::Relaxed) {
+                self.max.store(count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn read(&self) -> Work {
+        Work { total: self.total.load(Ordering::Relaxed), max: self.max.load(Ordering::Relaxed) }
+    }
+}
+
+/// An addition by the only writer.
+fn add(counter: &AtomicU64, count: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+}
