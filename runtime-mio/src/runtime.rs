@@ -178,6 +178,7 @@ pub struct Runtime {
     counters: Arc<Counters>,
     control_address: SocketAddr,
     gateway_address: SocketAddr,
+    media_addresses: Vec<SocketAddr>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -208,9 +209,12 @@ impl Runtime {
         let mut media = Vec::new();
         let mut public = Vec::new();
         let mut media_counters = Vec::new();
+        let mut media_addresses = Vec::new();
         let loopback = options.media.ip().is_loopback();
         for (socket, id) in sockets.into_iter().zip(0u16..) {
-            public.push(SocketAddrV4::new(options.public_ip, socket.local_addr()?.port()));
+            let address = socket.local_addr()?;
+            media_addresses.push(address);
+            public.push(SocketAddrV4::new(options.public_ip, address.port()));
             let counters = Arc::new(MediaCounters::default());
             let (thread, commands, waker) = MediaThread::new(MediaParts {
                 relay: Relay::new(RelayId(id), &options.limits, loopback),
@@ -261,6 +265,7 @@ impl Runtime {
             counters,
             control_address,
             gateway_address,
+            media_addresses,
         })
     }
 
@@ -274,6 +279,12 @@ impl Runtime {
     #[must_use]
     pub const fn gateway_address(&self) -> SocketAddr {
         self.gateway_address
+    }
+
+    /// Where media arrives, by relay.
+    #[must_use]
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        &self.media_addresses
     }
 
     /// What stops it.

@@ -1,0 +1,273 @@
+//! Peers over real sockets, each driven by the test's own thread.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::config::ControlClient;
+use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::crypto::mode::Mode;
+use lvsp_core::ids::{ChannelId, UserId};
+use lvsp_core::limits::{Limits, Millis};
+use lvsp_core::transport::{TlsIdentity, TlsTrust};
+use lvsp_core::wire::gateway::Version;
+use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
+use lvsp_core::wire::secret::Secret;
+use lvsp_mio::{Budgets, Options, OsEntropy, clock};
+
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const CHANNEL: u64 = 77;
+/// A test that waits for longer than this has failed, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// One look at a socket.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A server on loopback and free ports whose deadlines no busy machine can miss.
+pub fn options(tls: Option<TlsIdentity>) -> Options {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let patient = Millis(600_000);
+    Options {
+        control: any,
+        gateway: any,
+        media: any,
+        public_ip: Ipv4Addr::LOCALHOST,
+        relays: 1,
+        endpoint: None,
+        tls,
+        control_clients: vec![ControlClient {
+            name: "test".to_owned(),
+            secret: ControlSecret::new(SECRET.to_owned()).expect("long enough"),
+        }],
+        grace: Duration::from_secs(60),
+        drain: Duration::ZERO,
+        legacy_modes: false,
+        limits: Limits {
+            first_byte_ms: patient,
+            tls_ms: patient,
+            upgrade_ms: patient,
+            identify_ms: patient,
+            ..Limits::default()
+        },
+        budgets: Budgets::default(),
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+    }
+}
+
+/// A TCP connection whose reads look and do not wait.
+pub fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_nodelay(true).expect("a socket");
+    stream.set_read_timeout(Some(LOOK)).expect("a socket");
+    stream
+}
+
+/// What to trust, given a CA as PEM.
+pub fn trust(ca: &str) -> TlsTrust {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    TlsTrust::from_pem(ca.as_bytes(), now.as_secs()).expect("a CA")
+}
+
+/// Reads what there is; `None` for nothing yet.
+pub fn look(stream: &mut impl Read) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 16_384];
+    match stream.read(&mut buffer) {
+        Ok(count) => {
+            buffer.truncate(count);
+            Some(buffer)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+        Err(error) => panic!("reading: {error}"),
+    }
+}
+
+/// A chat server that is connected.
+pub struct Chat {
+    stream: TcpStream,
+    role: ChatServer,
+}
+
+impl Chat {
+    /// Connects and identifies, over TLS if there is a CA to trust.
+    pub fn connect(address: SocketAddr, secret: &str, ca: Option<&str>) -> Self {
+        let secret = Secret::new(secret.to_owned());
+        let trust = ca.map(trust);
+        let tls = trust.as_ref().map(|trust| (trust, "localhost"));
+        let role = ChatServer::connect(secret, false, tls, "localhost", &mut OsEntropy)
+            .expect("a name and a trust");
+        let mut chat = Self { stream: dial(address), role };
+        chat.wait("READY", |event| matches!(event, ChatEvent::Ready { .. }).then_some(()));
+        chat
+    }
+
+    /// Places a user in the channel; what its voice client needs.
+    pub fn place(&mut self, user: u64, session_id: Option<&str>) -> Ticket {
+        let user = UserId::new(user).expect("not zero");
+        self.role.place(VoiceRequest {
+            user_id: user,
+            channel_id: ChannelId::new(CHANNEL).expect("not zero"),
+            guild_id: None,
+            session_id: session_id.map(|id| Secret::new(id.to_owned())),
+            token: None,
+            flags: VoiceFlagsUpdate::default(),
+        });
+        self.wait("a voice state", |event| match event {
+            ChatEvent::VoiceState(info) => Some(Ticket {
+                server_id: CHANNEL,
+                user,
+                session_id: info.session_id,
+                token: info.token?,
+            }),
+            _ => None,
+        })
+    }
+
+    fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(ChatEvent) -> Option<T>) -> T {
+        wait_for(what, || {
+            let bytes = self.role.outbound().to_vec();
+            self.stream.write_all(&bytes).expect("it reads");
+            self.role.consume(bytes.len());
+            if let Some(bytes) = look(&mut self.stream) {
+                assert!(!bytes.is_empty(), "the server ended the connection");
+                self.role.handle_bytes(clock::now(), &bytes);
+            }
+            self.role.poll_event().and_then(&mut wanted)
+        })
+    }
+}
+
+/// A voice client over any stream, with a UDP socket.
+pub struct Voice<S> {
+    pub stream: S,
+    pub role: VoiceClient,
+    udp: UdpSocket,
+    /// Everything that the server wrote.
+    pub heard: Vec<u8>,
+}
+
+impl<S: Read + Write> Voice<S> {
+    /// A client that speaks plainly into `stream`.
+    pub fn new(stream: S, ticket: Ticket) -> Self {
+        let version = Version::new(8).expect("not zero");
+        let mode = Mode::Aes256GcmRtpSize;
+        let role = VoiceClient::connect(ticket, version, mode, None, "localhost", &mut OsEntropy)
+            .expect("a name");
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        udp.set_read_timeout(Some(LOOK)).expect("a socket");
+        Self { stream, role, udp, heard: Vec::new() }
+    }
+
+    /// Joins: upgrade, Identify, discovery, Select Protocol, Session Description.
+    pub fn join(&mut self) {
+        self.wait("Session Description", |event| {
+            matches!(event, VoiceEvent::Connected { .. }).then_some(())
+        });
+    }
+
+    /// Carries bytes and datagrams until the wanted event.
+    pub fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(VoiceEvent) -> Option<T>) -> T {
+        wait_for(what, || {
+            let bytes = self.role.outbound().to_vec();
+            self.stream.write_all(&bytes).expect("it reads");
+            self.role.consume(bytes.len());
+            if let Some(bytes) = look(&mut self.stream) {
+                assert!(!bytes.is_empty(), "the server ended the connection");
+                self.heard.extend_from_slice(&bytes);
+                self.role.handle_bytes(clock::now(), &bytes);
+            }
+            self.role.handle_timeout(clock::now());
+            while let Some((to, datagram)) = self.role.poll_transmit() {
+                self.udp.send_to(&datagram, to).expect("loopback");
+            }
+            let mut datagram = [0; 2_048];
+            if let Ok(length) = self.udp.recv(&mut datagram) {
+                self.role.handle_datagram(&mut datagram[..length]);
+            }
+            self.role.poll_event().and_then(&mut wanted)
+        })
+    }
+}
+
+/// A TLS connection that puts every byte of its application data into a record of its own, and
+/// every record into a write of its own.
+pub struct OneByteRecords {
+    session: rustls::ClientConnection,
+    socket: TcpStream,
+    /// Called after each record of application data that was written.
+    after_record: Box<dyn FnMut()>,
+    /// How many it were.
+    pub records: u64,
+}
+
+impl OneByteRecords {
+    /// Connects and shakes hands.
+    pub fn connect(address: SocketAddr, ca: &str, after_record: Box<dyn FnMut()>) -> Self {
+        let mut socket = TcpStream::connect(address).expect("it listens");
+        socket.set_nodelay(true).expect("a socket");
+        let mut session = tls_session(ca);
+        session.complete_io(&mut socket).expect("a handshake");
+        socket.set_read_timeout(Some(LOOK)).expect("a socket");
+        Self { session, socket, after_record, records: 0 }
+    }
+}
+
+/// A TLS client that trusts one CA.
+pub fn tls_session(ca: &str) -> rustls::ClientConnection {
+    use rustls::pki_types::pem::PemObject;
+
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = rustls::pki_types::CertificateDer::from_pem_slice(ca.as_bytes()).expect("PEM");
+    roots.add(ca).expect("a CA");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    rustls::ClientConnection::new(Arc::new(config), name).expect("a session")
+}
+
+impl Read for OneByteRecords {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            self.session.read_tls(&mut self.socket)?;
+            self.session.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+}
+
+impl Write for OneByteRecords {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            self.session.writer().write_all(&[*byte])?;
+            self.records += 1;
+            self.flush()?;
+            (self.after_record)();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            self.session.write_tls(&mut self.socket)?;
+        }
+        Ok(())
+    }
+}
