@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, io, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
 use lvsp_core::entropy::Entropy;
 use lvsp_core::transport::TlsIdentity;
-use lvsp_mio::config::File;
-use lvsp_mio::{OsEntropy, Runtime, StopHandle, development};
+use lvsp_mio::config::{File, SecretText};
+use lvsp_mio::{BindError, OsEntropy, Runtime, StopHandle, development};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// Voice server for Discord-compatible chat servers.
 ///
-/// Exit status: 0 after a stop that was asked for, 1 when something is wrong (the message says
-/// what), 2 for a wrong command line.
+/// Each scalar key of the configuration file is also the environment variable LVSP_SECTION__KEY.
+///
+/// Exit status: 0 for success and after a stop that was asked for, 1 when something failed at run
+/// time (a port in use, say), 2 for a wrong command line, 3 for a configuration that cannot be
+/// served.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -36,18 +39,23 @@ enum Command {
     /// Say what is wrong with a configuration.
     CheckConfig {
         /// The configuration file.
-        #[arg(long)]
+        #[arg(long, env = "LVSP_CONFIG_FILE")]
         config: Option<PathBuf>,
     },
     /// Print the configuration in force, defaults included, secrets masked.
     PrintConfig {
         /// The configuration file.
-        #[arg(long)]
+        #[arg(long, env = "LVSP_CONFIG_FILE")]
         config: Option<PathBuf>,
     },
     /// Print a new random control secret.
     GenSecret,
 }
+
+/// Marks errors that a change of the configuration would mend: a restart alone would not.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the configuration cannot be served")]
+struct CannotBeServed;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -56,7 +64,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "lvsp-mio: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<CannotBeServed>() { 3 } else { 1 })
         }
     }
 }
@@ -77,7 +85,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Serve { config } => serve(config.as_deref()),
         Command::CheckConfig { config } => {
-            load(config.as_deref())?.options()?;
+            load(config.as_deref())?.check().context(CannotBeServed)?;
             say("the configuration can be served")
         }
         Command::PrintConfig { config } => {
@@ -92,8 +100,7 @@ fn say(text: &str) -> Result<()> {
 }
 
 fn load(path: Option<&Path>) -> Result<File> {
-    // The variable that names the file is not one of its keys.
-    File::load(path, env::vars().filter(|(key, _)| key != "LVSP_CONFIG_FILE"))
+    File::load(path, env::vars_os()).context(CannotBeServed)
 }
 
 fn gen_secret() -> String {
@@ -103,27 +110,32 @@ fn gen_secret() -> String {
 
 fn serve(path: Option<&Path>) -> Result<()> {
     let mut file = load(path)?;
-    let first_start = if path.is_none() { Some(prepare_first_start(&mut file)?) } else { None };
-    let mut options = file.options()?;
+    let is_first = path.is_none() && !file.tls.is_given();
+    let first_start = if is_first { Some(prepare_first_start(&mut file)?) } else { None };
+    let mut options = file.options().context(CannotBeServed)?;
     if let Some(first_start) = &first_start {
         options.tls = Some(first_start.identity.clone());
     }
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
     }
-    let runtime = Runtime::bind(options)?;
+    let runtime = Runtime::bind(options).map_err(|error| {
+        let is_configured = matches!(error, BindError::Ports(_) | BindError::Config(_));
+        let error = Error::new(error);
+        if is_configured { error.context(CannotBeServed) } else { error }
+    })?;
     watch_signals(runtime.stop_handle(), file.clone())?;
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
     if let Some(FirstStart { secret, ca, .. }) = &first_start {
         say(&format!(
             "No configuration file: serving on loopback with a development certificate.\n\
-             chat server: LVSP to wss://{control}/ with the token {secret}\n\
+             chat server: LVSP to wss://{control}/ with {secret}\n\
              clients:     the chat server passes on the endpoint {gateway}\n\
              both trust:  the CA in {}",
             ca.display()
         ))?;
     }
-    let media = file.media.listen;
+    let media = runtime.media_addresses().first().copied().unwrap_or(file.media.listen);
     say(&format!("ready: control {control}, gateway {gateway}, media {media}"))?;
     runtime.run().context("the event loop ended")?;
     Ok(())
@@ -132,6 +144,7 @@ fn serve(path: Option<&Path>) -> Result<()> {
 /// What a start without a configuration makes up.
 struct FirstStart {
     identity: TlsIdentity,
+    /// What to say of the secret.
     secret: String,
     /// Where the CA was written.
     ca: PathBuf,
@@ -142,7 +155,12 @@ fn prepare_first_start(file: &mut File) -> Result<FirstStart> {
     let made = development::certificate()?;
     let ca = env::temp_dir().join(format!("lvsp-development-ca-{}.pem", std::process::id()));
     fs::write(&ca, made.ca).with_context(|| format!("cannot write {}", ca.display()))?;
-    let secret = file.control.secret.get_or_insert_with(gen_secret).clone();
+    let mut secret = "the configured token".to_owned();
+    if file.control.secret.is_none() && file.control.secret_file.is_none() {
+        let made = gen_secret();
+        secret = format!("the token {made}");
+        file.control.secret = Some(SecretText::new(made));
+    }
     // The file names no certificate; ours takes its place.
     file.tls.off = true;
     Ok(FirstStart { identity: made.identity, secret, ca })

@@ -98,6 +98,31 @@ fn secrets_are_made_and_checked() {
     let made = lvsp(&["gen-secret"]).output().expect("the binary starts").stdout;
     assert_eq!(String::from_utf8(made).expect("text").trim().len(), 64);
     let check = lvsp(&["check-config"]).env("LVSP_TLS__OFF", "true").output().expect("it starts");
-    assert_eq!(check.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&check.stderr).contains("control.secret is missing"));
+    assert_eq!(check.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&check.stderr).contains("control: secret is missing"));
+}
+
+#[test]
+fn the_exit_status_says_what_kind_of_mistake_it_was() {
+    let status = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = lvsp(arguments).envs(variables.iter().copied()).output().expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let secret = ("LVSP_CONTROL__SECRET", "0123456789abcdef0123456789abcdef");
+    let good = [secret, ("LVSP_TLS__OFF", "true")];
+    assert_eq!(status(&["check-config"], &good).0, Some(0));
+    assert_eq!(status(&["check-confi"], &good).0, Some(2));
+    for (variable, value) in [
+        ("LVSP_MEDIA__RELAYS", "two"),
+        ("LVSP_MEDIA__RELAY", "2"),
+        ("LVSP_LIMITS__SESSIONS", "0"),
+        ("LVSP_CONTROL__SECRET_FILE", "/nonexistent/secret"),
+        ("LVSP_CONFIG_FILE", "/nonexistent/lvsp.toml"),
+    ] {
+        for command in ["check-config", "serve"] {
+            let (code, said) = status(&[command], &[good[0], good[1], (variable, value)]);
+            assert_eq!(code, Some(3), "{command} with {variable}: {said}");
+            assert!(said.contains("the configuration cannot be served: "), "{said}");
+        }
+    }
 }

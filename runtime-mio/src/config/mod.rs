@@ -1,0 +1,231 @@
+//! The operator's configuration: a TOML file, overridden by the environment.
+//!
+//! Unknown keys are errors with their line and a suggestion. Each scalar key is also the variable
+//! `LVSP_SECTION__KEY` (`environment`). A secret may stand in a file of its own, which `secret_file`
+//! names in place of `secret`. Here: reading, and what the values mean together; the keys
+//! themselves are in `sections`.
+
+mod environment;
+mod sections;
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use lvsp_core::config::ControlClient;
+use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::transport::TlsIdentity;
+
+use crate::runtime::Options;
+use crate::turns::Budgets;
+
+pub use sections::{
+    ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection, Revision,
+    SecretText, TlsSection,
+};
+
+/// The longest grace and the longest drain, in seconds.
+const DAY_S: u64 = 86_400;
+
+impl File {
+    /// Reads the file, if one is given, and the environment.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what would be right.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self> {
+        let text = match path {
+            Some(path) => fs::read_to_string(path)
+                .with_context(|| format!("cannot read the configuration {}", path.display()))?,
+            None => String::new(),
+        };
+        let name = path.map_or_else(|| "configuration".into(), |path| path.display().to_string());
+        // Once for errors with lines, which the merged table no longer has.
+        toml::from_str::<Self>(&text).map_err(|error| explain(&name, &error))?;
+        let mut table: toml::Table = toml::from_str(&text)?;
+        environment::apply(&mut table, environment)?;
+        table.try_into().map_err(|error| explain(&name, &error))
+    }
+
+    /// Checks that this can be served, as far as that can be said without opening a socket.
+    ///
+    /// # Errors
+    /// What is missing, out of range or contradictory, by key.
+    pub fn check(&self) -> Result<()> {
+        Ok(self.options()?.validate()?)
+    }
+
+    /// Turns the file into what a server is started with.
+    ///
+    /// # Errors
+    /// What is missing, out of range or contradictory, by key.
+    pub fn options(&self) -> Result<Options> {
+        self.limits.validate()?;
+        for (key, seconds) in
+            [("control.grace", self.control.grace), ("drain.seconds", self.drain.seconds)]
+        {
+            if seconds > DAY_S {
+                bail!("{key} = {seconds} is out of range: 0 to {DAY_S} seconds are allowed");
+            }
+        }
+        let tls = self.tls_identity()?;
+        if tls.is_none() && !self.control.listen.ip().is_loopback() {
+            bail!(
+                "tls.off = true with control.listen = {}: without TLS the control listener must be \
+                 on loopback, because LVSP proves only the chat server's identity",
+                self.control.listen
+            );
+        }
+        if self.media.relays == 0 {
+            bail!("media.relays = 0: at least one relay is needed");
+        }
+        Ok(Options {
+            control: self.control.listen,
+            gateway: self.gateway.listen,
+            media: self.media.listen,
+            public_ip: self.public_ip()?,
+            relays: self.media.relays,
+            endpoint: self.endpoint()?,
+            tls,
+            control_clients: self.control_clients()?,
+            grace: Duration::from_secs(self.control.grace),
+            drain: Duration::from_secs(self.drain.seconds),
+            legacy_modes: self.media.legacy_modes,
+            limits: self.limits.clone(),
+            budgets: Budgets::default(),
+        })
+    }
+
+    fn endpoint(&self) -> Result<Option<String>> {
+        if self.gateway.endpoint.is_none() && !self.gateway.listen.ip().is_loopback() {
+            bail!(
+                "gateway.endpoint is missing: give the host:port that clients dial, as in \
+                 endpoint = \"voice.example.org:443\""
+            );
+        }
+        Ok(self.gateway.endpoint.clone())
+    }
+
+    fn public_ip(&self) -> Result<Ipv4Addr> {
+        match (self.media.public_ip, self.media.listen.ip()) {
+            (Some(ip), _) => Ok(ip),
+            (None, IpAddr::V4(ip)) if ip.is_loopback() => Ok(ip),
+            (None, _) => bail!(
+                "media.public_ip is missing: with media.listen = {} clients must be told an IPv4 \
+                 address that they can send to; they accept no host name",
+                self.media.listen
+            ),
+        }
+    }
+
+    /// Reads the certificate and its key.
+    ///
+    /// # Errors
+    /// Which file is missing, unreadable or does not fit.
+    pub fn tls_identity(&self) -> Result<Option<TlsIdentity>> {
+        let TlsSection { certificate, key, off } = &self.tls;
+        match (certificate, key) {
+            _ if *off => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let read = |name: &str, path: &Path| {
+                    fs::read(path).with_context(|| format!("{name} = {}", path.display()))
+                };
+                let chain = read("tls.certificate", certificate)?;
+                let key = read("tls.key", key)?;
+                let identity = TlsIdentity::from_pem(&chain, &key)
+                    .with_context(|| format!("tls.certificate = {}", certificate.display()))?;
+                Ok(Some(identity))
+            }
+            (None, None) => bail!(
+                "tls.certificate and tls.key are missing: client libraries speak TLS only; behind \
+                 a proxy that does, say tls.off = true"
+            ),
+            (Some(_), None) => bail!("tls.key is missing"),
+            (None, Some(_)) => bail!("tls.certificate is missing"),
+        }
+    }
+
+    fn control_clients(&self) -> Result<Vec<ControlClient>> {
+        let ControlSection { secret, secret_file, revision, clients, .. } = &self.control;
+        let is_single = secret.is_some() || secret_file.is_some();
+        if is_single && !clients.is_empty() {
+            bail!("control.secret and [[control.client]] are both given");
+        }
+        if clients.is_empty() {
+            return Ok(vec![client("default", "control", (secret, secret_file), *revision)?]);
+        }
+        clients
+            .iter()
+            .map(|c| {
+                let owner = format!("[[control.client]] {:?}", c.name);
+                client(&c.name, &owner, (&c.secret, &c.secret_file), c.revision)
+            })
+            .collect()
+    }
+
+    /// The configuration in force as TOML, secrets masked.
+    ///
+    /// # Errors
+    /// Never for a configuration that was loaded.
+    pub fn to_masked_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+/// A chat server, whose secret stands in one of two places; `owner` is who that is in messages.
+fn client(
+    name: &str,
+    owner: &str,
+    secret: (&Option<SecretText>, &Option<PathBuf>),
+    revision: Revision,
+) -> Result<ControlClient> {
+    if matches!(revision, Revision::Litecord | Revision::Document) {
+        bail!("{owner}: revision: only \"auto\" and \"draft\" are served so far");
+    }
+    let (key, secret) = match secret {
+        (Some(_), Some(_)) => {
+            bail!("{owner}: secret and secret_file are both given: one of them is enough")
+        }
+        (Some(secret), None) => ("secret", secret.expose().to_owned()),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("{owner}: secret_file = {}", path.display()))?;
+            ("secret_file", text.trim_end().to_owned())
+        }
+        (None, None) => bail!(
+            "{owner}: secret is missing, and so is secret_file: `lvsp-mio gen-secret` makes one; \
+             give the same to the chat server"
+        ),
+    };
+    let secret = ControlSecret::new(secret).map_err(|weak| {
+        anyhow!("{owner}: {key}: {weak}; `lvsp-mio gen-secret` makes a good one")
+    })?;
+    Ok(ControlClient { name: name.to_owned(), secret })
+}
+
+/// The parser's message with a suggestion for a misspelt key.
+fn explain(source: &str, error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let suggestion = match quoted.next().filter(|_| message.starts_with("unknown field")) {
+        Some(unknown) => most_similar(unknown, quoted)
+            .map_or_else(String::new, |known| format!("\ndid you mean `{known}`?")),
+        None => String::new(),
+    };
+    anyhow!("{source}: {}{suggestion}", error.to_string().trim_end())
+}
+
+/// The known name that a misspelt one is most like.
+fn most_similar<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known.max_by(|a, b| {
+        strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown))
+    })
+}
+
+#[cfg(test)]
+mod tests;

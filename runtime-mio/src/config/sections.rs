@@ -1,0 +1,204 @@
+//! The sections of the configuration file, with their defaults.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use lvsp_core::limits::Limits;
+use serde::{Deserialize, Serialize};
+
+/// The file's contents. Every key has a default but those that only the operator can know.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    /// Where chat servers connect.
+    pub control: ControlSection,
+    /// Where voice clients connect.
+    pub gateway: GatewaySection,
+    /// Where media arrives.
+    pub media: MediaSection,
+    /// The certificate of both TCP listeners.
+    pub tls: TlsSection,
+    /// How a stop is spread over time.
+    pub drain: DrainSection,
+    /// Every bound of the core.
+    pub limits: Limits,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlSection {
+    /// Address and TCP port of the listener for chat servers.
+    pub listen: SocketAddr,
+    /// What the chat server identifies with, at least 32 bytes. Short for one client "default".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretText>,
+    /// A file that holds the secret instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<PathBuf>,
+    /// The LVSP revision of the single client.
+    pub revision: Revision,
+    /// Seconds that calls go on when no chat server comes back, up to 86,400.
+    pub grace: u64,
+    /// Several chat servers, instead of `secret`.
+    #[serde(rename = "client", skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientSection>,
+}
+
+impl Default for ControlSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6_000)),
+            secret: None,
+            secret_file: None,
+            revision: Revision::Auto,
+            grace: 300,
+            clients: Vec::new(),
+        }
+    }
+}
+
+/// `[[control.client]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientSection {
+    /// Its name in logs and events.
+    pub name: String,
+    /// What it identifies with, at least 32 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretText>,
+    /// A file that holds the secret instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<PathBuf>,
+    /// Its LVSP revision.
+    #[serde(default)]
+    pub revision: Revision,
+}
+
+/// A revision of LVSP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revision {
+    /// Decided by what the chat server says; the draft is the only one that is served.
+    #[default]
+    Auto,
+    /// The draft of 2019.
+    Draft,
+    /// What Litecord's code speaks. Not served yet.
+    Litecord,
+    /// What patchcord's document says. Not served yet.
+    Document,
+}
+
+/// `[gateway]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySection {
+    /// Address and TCP port of the listener for voice clients.
+    pub listen: SocketAddr,
+    /// `host:port` that clients dial, as the chat server passes it on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+impl Default for GatewaySection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_443)), endpoint: None }
+    }
+}
+
+/// `[media]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaSection {
+    /// Address and UDP port of the first relay; relay n listens on the port + n.
+    pub listen: SocketAddr,
+    /// The IPv4 address that clients send media to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_ip: Option<Ipv4Addr>,
+    /// Relays, each with a thread and a port.
+    pub relays: u16,
+    /// Offer the encryption modes of old client libraries as well.
+    pub legacy_modes: bool,
+}
+
+impl Default for MediaSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)),
+            public_ip: None,
+            relays: 1,
+            legacy_modes: false,
+        }
+    }
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSection {
+    /// PEM file of the certificate chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// PEM file of the private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Serve plain TCP: behind a proxy that speaks TLS, or for tests.
+    pub off: bool,
+}
+
+impl TlsSection {
+    /// Whether it says anything.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.certificate.is_some() || self.key.is_some() || self.off
+    }
+}
+
+/// `[drain]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DrainSection {
+    /// Seconds that calls go on untouched after SIGTERM, up to 86,400; 0 ends them at once.
+    pub seconds: u64,
+}
+
+impl Default for DrainSection {
+    fn default() -> Self {
+        Self { seconds: 30 }
+    }
+}
+
+/// A secret as it stands in the configuration. It is masked wherever it is printed.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes a secret.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+const MASK: &str = "********";
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl Serialize for SecretText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(MASK)
+    }
+}

@@ -1,0 +1,208 @@
+//! What an operator may write, and what is said to the rest.
+
+use super::*;
+
+const SECRET: &str = "secret = \"0123456789abcdef0123456789abcdef\"\n";
+
+fn load(text: &str, environment: &[(&str, &str)]) -> Result<File> {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = format!("lvsp-config-{}-{number}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    fs::write(&path, text).unwrap();
+    let variables = environment.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+    let file = File::load(Some(&path), variables);
+    fs::remove_file(&path).unwrap();
+    file
+}
+
+fn refusal(text: &str) -> String {
+    let file = load(text, &[]).unwrap();
+    format!("{:#}", file.check().expect_err("it cannot be served"))
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_a_suggestion() {
+    let error = load("[control]\nlisten = \"127.0.0.1:1\"\nsecrte = \"x\"\n", &[]).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("line 3"), "{error}");
+    assert!(error.contains("did you mean `secret`?"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_said_with_the_reason() {
+    assert!(refusal("[tls]\noff = true\n").contains("control: secret is missing"));
+    let control = format!("[control]\n{SECRET}");
+    assert!(refusal(&control).contains("tls.certificate and tls.key are missing"));
+    let open = format!("{control}[tls]\noff = true\n[media]\nlisten = \"0.0.0.0:50000\"\n");
+    assert!(refusal(&open).contains("media.public_ip is missing"));
+    let open = format!("{control}[tls]\noff = true\n[gateway]\nlisten = \"0.0.0.0:443\"\n");
+    assert!(refusal(&open).contains("gateway.endpoint is missing"));
+    let plain = format!("[control]\nlisten = \"0.0.0.0:1\"\n{SECRET}[tls]\noff = true\n");
+    assert!(refusal(&plain).contains("must be on loopback"));
+}
+
+#[test]
+fn a_short_secret_and_an_unserved_revision_are_refused() {
+    let short = "[control]\nsecret = \"short\"\n[tls]\noff = true\n";
+    assert!(refusal(short).contains("gen-secret"));
+    let revision = format!("[control]\n{SECRET}revision = \"litecord\"\n[tls]\noff = true\n");
+    assert!(refusal(&revision).contains("served so far"));
+}
+
+#[test]
+fn the_environment_overrides_scalar_keys() {
+    let variables = [
+        ("LVSP_MEDIA__RELAYS", "2"),
+        ("LVSP_TLS__OFF", "true"),
+        ("LVSP_CONTROL__LISTEN", "127.0.0.1:7000"),
+        ("LVSP_LIMITS__SESSIONS", "5"),
+        ("PATH", "/bin"),
+    ];
+    let file = load(&format!("[control]\n{SECRET}[media]\nrelays = 1\n"), &variables).unwrap();
+    assert_eq!((file.media.relays, file.tls.off, file.limits.sessions), (2, true, 5));
+    assert_eq!(file.control.listen.port(), 7_000);
+    assert!(file.check().is_ok());
+    assert!(load("", &[("LVSP_MEDIA__RELAY", "2")]).is_err(), "unknown keys here as well");
+}
+
+#[test]
+fn text_that_looks_like_a_number_stays_text() {
+    let digits = "01234567890123456789012345678901";
+    let variables = [
+        ("LVSP_CONTROL__SECRET", digits),
+        ("LVSP_GATEWAY__ENDPOINT", "443"),
+        ("LVSP_MEDIA__PUBLIC_IP", "203.0.113.7"),
+        ("LVSP_TLS__KEY", "true"),
+    ];
+    let file = load("", &variables).unwrap();
+    assert_eq!(file.control.secret.unwrap().expose(), digits);
+    assert_eq!(file.gateway.endpoint.as_deref(), Some("443"));
+    assert_eq!(file.media.public_ip, Some(Ipv4Addr::new(203, 0, 113, 7)));
+    assert_eq!(file.tls.key, Some(PathBuf::from("true")));
+}
+
+#[test]
+fn a_variable_of_the_wrong_kind_or_name_is_named() {
+    for (variable, value, said) in [
+        ("LVSP_MEDIA__RELAYS", "two", "invalid type: string \"two\", expected u16"),
+        ("LVSP_MEDIA__RELAYS", "70000", "invalid value: integer `70000`, expected u16"),
+        ("LVSP_TLS__OFF", "1", "expected a boolean"),
+        ("LVSP_CONTROL__LISTEN", "here", "invalid socket address"),
+        ("LVSP_LIMITS__SESSIONS", "-1", "expected usize"),
+        ("LVSP_CONTROL__CLIENT", "[]", "[[control.client]]"),
+        ("LVSP_CONTROL__SECRTE", "x", "did you mean LVSP_CONTROL__SECRET?"),
+        ("LVSP_CONTROL_SECRET", "x", "did you mean LVSP_CONTROL__SECRET?"),
+        ("LVSP_MEDAI__RELAYS", "1", "did you mean LVSP_MEDIA__RELAYS?"),
+        ("LVSP_LIMITS__SESSION", "1", "did you mean LVSP_LIMITS__SESSIONS?"),
+    ] {
+        let error = format!("{:#}", load("", &[(variable, value)]).unwrap_err());
+        assert!(error.starts_with(&format!("{variable}: ")), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn variables_that_are_no_keys_are_left_alone() {
+    let variables = [
+        ("LVSP_CONFIG_FILE", "x"),
+        ("LVSP_SERVICE_HOST", "10.0.0.1"),
+        ("LVSP_PORT_443_TCP", "tcp://10.0.0.1:443"),
+        ("LVSP_PORT", "tcp://10.0.0.1:443"),
+    ];
+    assert!(load("", &variables).is_ok());
+}
+
+/// A file with this in it, until it is dropped.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("lvsp-config-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_of_its_own() {
+    let secret = Temporary::new("secret", "fedcba9876543210fedcba9876543210\n");
+    let path = secret.0.display();
+    let text = format!("[control]\nsecret_file = \"{path}\"\n[tls]\noff = true\n");
+    assert!(load(&text, &[]).unwrap().check().is_ok());
+
+    let both = format!("[control]\n{SECRET}secret_file = \"{path}\"\n[tls]\noff = true\n");
+    assert!(refusal(&both).contains("control: secret and secret_file are both given"));
+
+    // The environment's file displaces the file's secret, and the other way round.
+    let plain = format!("[control]\n{SECRET}[tls]\noff = true\n");
+    let variable = ("LVSP_CONTROL__SECRET_FILE", path.to_string());
+    let file = load(&plain, &[(variable.0, &variable.1)]).unwrap();
+    assert!(file.control.secret.is_none() && file.check().is_ok());
+    let file = load(&text, &[("LVSP_CONTROL__SECRET", "x")]).unwrap();
+    assert!(file.control.secret_file.is_none());
+}
+
+#[test]
+fn each_client_needs_exactly_one_secret() {
+    let secret = Temporary::new("client", "fedcba9876543210fedcba9876543210\n");
+    let path = secret.0.display();
+    let clients = |two: &str| {
+        format!(
+            "[tls]\noff = true\n[[control.client]]\nname = \"one\"\n{SECRET}\
+             [[control.client]]\nname = \"two\"\n{two}"
+        )
+    };
+    let good = load(&clients(&format!("secret_file = \"{path}\"\n")), &[]).unwrap();
+    assert!(good.check().is_ok());
+    let text = good.to_masked_toml().unwrap();
+    assert!(!text.contains("0123456789abcdef"), "{text}");
+    let neither = refusal(&clients(""));
+    assert!(neither.contains("[[control.client]] \"two\": secret is missing"), "{neither}");
+    let both = refusal(&clients(&format!(
+        "secret = \"abcdefghijklmnopqrstuvwxyz123456\"\nsecret_file = \"{path}\"\n"
+    )));
+    assert!(both.contains("[[control.client]] \"two\": secret and secret_file"), "{both}");
+    let absent = refusal(&clients("secret_file = \"/nonexistent/secret\"\n"));
+    assert!(absent.contains("\"two\": secret_file = /nonexistent/secret"), "{absent}");
+}
+
+#[test]
+fn what_only_shows_together_is_found_before_a_start() {
+    let same = format!(
+        "[tls]\noff = true\n[[control.client]]\nname = \"one\"\n{SECRET}\
+         [[control.client]]\nname = \"two\"\n{SECRET}"
+    );
+    assert!(refusal(&same).contains("have the same secret"));
+    let ports = format!(
+        "[control]\n{SECRET}[tls]\noff = true\n[media]\nlisten = \"127.0.0.1:65535\"\nrelays = 2\n"
+    );
+    assert!(refusal(&ports).contains("above 65535"));
+    for (section, key, value, range) in [
+        ("limits", "heartbeat_interval_ms", 30_000, "1000 to 29000"),
+        ("limits", "handshakes_per_s", 0, "1 to 100000"),
+        ("limits", "media_latency_ms", 4, "5 to 10000"),
+        ("drain", "seconds", 86_401, "0 to 86400"),
+    ] {
+        let text = format!("[control]\n{SECRET}[tls]\noff = true\n[{section}]\n{key} = {value}\n");
+        let said = refusal(&text);
+        assert!(said.contains(&format!("{section}.{key} = {value} is out of range")), "{said}");
+        assert!(said.contains(range), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_is_masked_wherever_it_is_printed() {
+    let file = load(&format!("[control]\n{SECRET}[tls]\noff = true\n"), &[]).unwrap();
+    let text = file.to_masked_toml().unwrap();
+    assert!(!text.contains("0123456789abcdef"), "{text}");
+    assert!(load(&text, &[]).is_ok(), "what is printed can be read again");
+    assert!(!format!("{file:?}").contains("0123456789abcdef"));
+}
