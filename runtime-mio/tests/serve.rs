@@ -5,54 +5,15 @@
     reason = "a test may panic: that is its verdict"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Ends the server whatever becomes of the test.
-struct Server(Child);
+use common::process::{Process, lvsp};
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn lvsp(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lvsp-mio"));
-    command.args(arguments);
-    command
-}
-
-/// Starts a server on free ports; the lines up to `ready` and the gateway's address.
-fn serve() -> (Server, String, String) {
-    let child = lvsp(&["serve"])
-        .env("LVSP_CONTROL__LISTEN", "127.0.0.1:0")
-        .env("LVSP_GATEWAY__LISTEN", "127.0.0.1:0")
-        .env("LVSP_MEDIA__LISTEN", "127.0.0.1:0")
-        .env("LVSP_DRAIN__SECONDS", "0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary starts");
-    let mut server = Server(child);
-    let output = server.0.stdout.take().expect("piped");
-    let mut said = String::new();
-    for line in BufReader::new(output).lines() {
-        let line = line.expect("text");
-        said.push_str(&line);
-        said.push('\n');
-        if let Some((_, rest)) = line.split_once("gateway ").filter(|_| line.starts_with("ready")) {
-            let gateway = rest.split(',').next().expect("an address").to_owned();
-            return (server, said, gateway);
-        }
-    }
-    panic!("the server ended before it was ready:\n{said}");
-}
-
-fn exchange(address: &str, request: &[u8]) -> String {
+fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     stream.write_all(request).expect("it reads");
@@ -64,23 +25,24 @@ fn exchange(address: &str, request: &[u8]) -> String {
 
 #[test]
 fn a_first_start_says_how_to_connect_and_sigterm_ends_it() {
-    let (mut server, said, gateway) = serve();
+    let mut server = Process::start(&[("LVSP_DRAIN__SECONDS", "0")]);
+    let said = &server.said;
     for part in ["wss://", "token", "the CA in"] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
-    let answer = exchange(&gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let answer = exchange(server.gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("this port speaks TLS"), "{answer}");
 
-    let pid = server.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-    let status = server.0.wait().expect("it ends");
+    server.signal("TERM");
+    let status = server.wait();
     assert!(status.success(), "{status}");
 }
 
 #[test]
 fn a_port_in_use_is_named_by_its_key() {
-    let (_server, _, gateway) = serve();
+    let server = Process::start(&[]);
+    let gateway = server.gateway.to_string();
     let output = lvsp(&["serve"])
         .env("LVSP_CONTROL__LISTEN", "127.0.0.1:0")
         .env("LVSP_GATEWAY__LISTEN", &gateway)

@@ -1,9 +1,12 @@
 //! Peers over real sockets, each driven by the test's own thread.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod process;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
@@ -63,6 +66,8 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        // Leave the processor to whoever is waited for.
+        thread::sleep(Duration::from_micros(200));
     }
 }
 
@@ -123,14 +128,10 @@ impl Chat {
             token: None,
             flags: VoiceFlagsUpdate::default(),
         });
-        self.wait("a voice state", |event| match event {
-            ChatEvent::VoiceState(info) => Some(Ticket {
-                server_id: CHANNEL,
-                user,
-                session_id: info.session_id,
-                token: info.token?,
-            }),
-            _ => None,
+        self.wait("a voice state", |event| {
+            let ChatEvent::VoiceState(info) = event else { return None };
+            let (session_id, token) = (info.session_id, info.token?);
+            Some(Ticket { server_id: CHANNEL, user, session_id, token })
         })
     }
 
