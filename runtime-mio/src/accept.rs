@@ -2,8 +2,10 @@
 //!
 //! A connection that is not accepted waits in the kernel's backlog, where it costs nothing. Gateway
 //! connections wait for their turn in a second ([`Pace`]) and for a descriptor; chat servers wait
-//! for neither, so that clients cannot keep them out. Not here: which connection is wanted
-//! (`Server::handle_accept`), and how many are taken in one turn (`control_thread`).
+//! for neither, so that clients cannot keep them out. Who is over its address's share is refused
+//! and not kept waiting: there is one backlog for all addresses, so others would wait behind. Not
+//! here: who is over it (`Server::handle_accept`), and how many are taken in one turn
+//! (`control_thread`).
 
 use std::fs::File;
 use std::io;
@@ -136,6 +138,10 @@ impl Listeners {
         if plane == Plane::Gateway {
             self.gateway_connections += 1;
             self.pace.take(now);
+            if self.gateway_connections == self.connections_max && self.may_warn(now) {
+                let connections = self.connections_max;
+                tracing::warn!(connections, "newcomers wait; raise the limit of open files");
+            }
         }
     }
 
@@ -162,10 +168,17 @@ impl Listeners {
             drop(self.open[at].socket.accept());
         }
         self.reserve = reserve();
-        if now >= self.warn_after {
-            self.warn_after = now + WARNING_INTERVAL;
+        if self.may_warn(now) {
             tracing::warn!(%error, "cannot accept connections; raise the limit of open files");
         }
+    }
+
+    fn may_warn(&mut self, now: Timestamp) -> bool {
+        let may = now >= self.warn_after;
+        if may {
+            self.warn_after = now + WARNING_INTERVAL;
+        }
+        may
     }
 }
 

@@ -230,6 +230,14 @@ impl Runtime {
             media.push((thread, waker));
             media_counters.push(counters);
         }
+        let connections_max = accept::connections_max(sys::descriptors_max());
+        if connections_max < options.limits.sessions {
+            tracing::warn!(
+                connections_max,
+                sessions = options.limits.sessions,
+                "the limit of open files allows fewer connections than limits.sessions"
+            );
+        }
         let (budgets, tls) = (options.budgets, options.tls.clone());
         let handshakes_per_s = options.limits.handshakes_per_s;
         let config = options.into_config(public, gateway_address);
@@ -253,7 +261,7 @@ impl Runtime {
             budgets,
             counters: Arc::clone(&counters),
             handshakes_per_s,
-            connections_max: accept::connections_max(sys::descriptors_max()),
+            connections_max,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
         let control = ControlThread::new(parts)?;
