@@ -6,6 +6,8 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::crypto::auth::ControlSecret;
 use crate::limits::{LimitError, Limits};
 
@@ -21,12 +23,45 @@ pub struct Config {
     pub gateway_endpoint: String,
     /// For each relay the public address that the voice Ready names. At least one.
     pub relays: Vec<SocketAddrV4>,
-    /// Offer the xsalsa20 modes of old client libraries as well, behind the AEAD modes.
-    pub legacy_modes: bool,
+    /// How media is served. Each relay is given the same.
+    pub media: MediaConfig,
     /// How long calls go on untouched after a drain began.
     pub drain: Duration,
     /// Every bound.
     pub limits: Limits,
+}
+
+/// How media is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MediaConfig {
+    /// Offer the xsalsa20 modes of old client libraries as well, behind the AEAD modes, and answer
+    /// their 70-byte discovery.
+    pub legacy_modes: bool,
+    /// Drop audio of a sender above twice its channel's bitrate, over 2 s. Without it such senders
+    /// are only counted.
+    pub enforce_bitrate: bool,
+    /// What a client gets at an address that its gateway connection does not vouch for.
+    pub foreign_udp: ForeignUdp,
+    /// Addresses of this host may be served: only when the media socket is bound to one of them.
+    pub loopback: bool,
+}
+
+/// What a client gets at a UDP address that differs from that of its gateway connection.
+///
+/// A member knows its own key, so it could send authentic packets with a victim's source address and
+/// aim the audio of a whole channel at it. The comparison is made only where the gateway's address
+/// says something: not when it is private, loopback or that of an unknown proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForeignUdp {
+    /// The gateway connection's own address and addresses of the other family are served; another
+    /// address of the same family gets three times the bytes that came from it.
+    #[default]
+    Guarded,
+    /// The gateway connection's own address alone.
+    Strict,
+    /// Any.
+    Open,
 }
 
 /// One chat server.

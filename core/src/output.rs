@@ -1,5 +1,7 @@
 //! What `Server` asks of its host.
 
+use std::net::SocketAddr;
+
 use crate::ids::{ChannelId, ConnId, ControlId, GuildId, RelayId, UserId};
 use crate::media::command::RelayCommand;
 use crate::reasons::CloseReason;
@@ -105,6 +107,18 @@ pub enum Event {
         channel: ChannelId,
         /// The user.
         user: UserId,
+    },
+    /// A voice client's media comes from an address that its gateway connection does not vouch for;
+    /// see [`ForeignUdp`](crate::config::ForeignUdp).
+    ForeignAddress {
+        /// The chat server that placed it.
+        client: ControlId,
+        /// The channel.
+        channel: ChannelId,
+        /// The user.
+        user: UserId,
+        /// Where its media comes from.
+        address: SocketAddr,
     },
     /// A voice state ended.
     MemberGone {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use lvsp_core::config::ControlClient;
+use lvsp_core::config::{ControlClient, ForeignUdp, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::limits::Limits;
 use lvsp_core::transport::TlsIdentity;
@@ -129,8 +129,13 @@ pub struct MediaSection {
     pub public_ip: Option<Ipv4Addr>,
     /// Relays, each with a thread and a port.
     pub relays: u16,
-    /// Offer the encryption modes of old client libraries as well.
+    /// Offer the encryption modes and answer the discovery of old client libraries as well.
     pub legacy_modes: bool,
+    /// Drop audio above twice the channel's bitrate, over 2 s.
+    pub enforce_bitrate: bool,
+    /// What a client gets at a UDP address that its gateway connection does not vouch for:
+    /// `guarded`, `strict` or `open`.
+    pub foreign_udp: ForeignUdp,
 }
 
 impl Default for MediaSection {
@@ -140,6 +145,8 @@ impl Default for MediaSection {
             public_ip: None,
             relays: 1,
             legacy_modes: false,
+            enforce_bitrate: false,
+            foreign_udp: ForeignUdp::Guarded,
         }
     }
 }
@@ -229,7 +236,12 @@ impl File {
             control_clients: self.control_clients()?,
             grace: Duration::from_secs(self.control.grace),
             drain: Duration::from_secs(self.drain.seconds),
-            legacy_modes: self.media.legacy_modes,
+            media_config: MediaConfig {
+                legacy_modes: self.media.legacy_modes,
+                enforce_bitrate: self.media.enforce_bitrate,
+                foreign_udp: self.media.foreign_udp,
+                loopback: false,
+            },
             limits: self.limits.clone(),
             budgets: Budgets::default(),
         })

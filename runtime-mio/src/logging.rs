@@ -26,6 +26,13 @@ pub(crate) fn event(event: &Event) {
         Event::MemberDetached { channel, user, .. } => {
             tracing::info!(%channel, %user, "member detached");
         }
+        Event::ForeignAddress { channel, user, address, .. } => {
+            tracing::warn!(
+                %channel, %user, %address,
+                "media from an address that differs from the gateway connection's: it is sent three \
+                 times what it sends; media.foreign_udp = \"open\" lifts that"
+            );
+        }
         Event::MemberGone { channel, user, reason, .. } => {
             tracing::info!(%channel, %user, reason = reason.name(), "member gone");
         }

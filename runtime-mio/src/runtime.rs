@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ConfigError, ControlClient};
+use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
 use lvsp_core::media::Relay;
@@ -52,8 +52,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long calls go on after a drain began.
     pub drain: Duration,
-    /// Whether old encryption modes are offered.
-    pub legacy_modes: bool,
+    /// How media is served. Whether loopback addresses are follows from `media`.
+    pub media_config: MediaConfig,
     /// Every bound of the core.
     pub limits: Limits,
     /// Work for each turn of the control thread.
@@ -176,9 +176,10 @@ impl Runtime {
         let mut media = Vec::new();
         let mut public = Vec::new();
         let loopback = options.media.ip().is_loopback();
+        let media_config = MediaConfig { loopback, ..options.media_config };
         for (socket, id) in sockets.into_iter().zip(0u16..) {
             public.push(SocketAddrV4::new(options.public_ip, socket.local_addr()?.port()));
-            let relay = Relay::new(RelayId(id), &options.limits, loopback);
+            let relay = Relay::new(RelayId(id), &options.limits, media_config);
             let (events, stop) = (Arc::clone(&relay_events), Arc::clone(&stop_media));
             let (thread, commands, waker) =
                 MediaThread::new(relay, socket, COMMAND_QUEUE, events, stop)?;
@@ -190,7 +191,7 @@ impl Runtime {
             control_grace: options.grace,
             gateway_endpoint: options.endpoint.unwrap_or_else(|| gateway_address.to_string()),
             relays: public,
-            legacy_modes: options.legacy_modes,
+            media: media_config,
             drain: options.drain,
             limits: options.limits,
         };

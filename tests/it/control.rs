@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lvsp_core::config::MediaConfig;
 use lvsp_core::output::{Plane, Shutdown};
 use serde_json::{Value, json};
 
@@ -310,7 +311,7 @@ fn limits_refuse_without_closing() {
         members_per_channel: 1,
         ..lvsp_core::limits::Limits::default()
     };
-    let mut world = World::with(limits, false);
+    let mut world = World::with(limits, MediaConfig::default());
     let chat = chat_server(&mut world);
     place(&mut world, chat, 1001, CHANNEL);
     world.send(

@@ -5,10 +5,10 @@
 //! deadline to deadline.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ControlClient};
+use lvsp_core::config::{Config, ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId};
@@ -49,21 +49,24 @@ pub(crate) struct World {
     pub(crate) chunk: usize,
 }
 
+/// Where all clients are; their ports differ.
+pub(crate) const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 20));
+
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Limits::default(), false)
+        Self::with(Limits::default(), MediaConfig::default())
     }
 
-    pub(crate) fn with(limits: Limits, legacy_modes: bool) -> Self {
+    pub(crate) fn with(limits: Limits, media: MediaConfig) -> Self {
         let now = Timestamp::from_millis(1_000);
         let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
-        let relay = Relay::new(RelayId(0), &limits, true);
+        let relay = Relay::new(RelayId(0), &limits, media);
         let config = Config {
             control_clients: vec![ControlClient { name: "default".to_owned(), secret }],
             control_grace: Duration::from_secs(300),
             gateway_endpoint: "voice.example.org:443".to_owned(),
             relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
-            legacy_modes,
+            media,
             drain: Duration::from_secs(30),
             limits,
         };
@@ -75,7 +78,7 @@ impl World {
     /// Opens a connection and upgrades it.
     pub(crate) fn connect(&mut self, plane: Plane, target: &str) -> PeerId {
         let number = u16::try_from(self.peers.len()).expect("few peers");
-        let address = SocketAddr::from(([198, 51, 100, 20], 10_000 + number));
+        let address = SocketAddr::new(HOST, 10_000 + number);
         let conn = self.server.handle_accept(self.now, plane, address).expect("admitted");
         let config = TransportConfig::new(&Limits::default(), 1 << 20);
         let transport = Transport::connect(None, "localhost", target, [7; 16], config)

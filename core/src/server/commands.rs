@@ -125,14 +125,19 @@ impl Server {
         }))
     }
 
-    /// Whether anything changed.
+    /// Changes what is stated; whether anything changed.
     fn change_room(&mut self, id: RoomId, guild: Option<GuildId>, bitrate: Option<u32>) -> bool {
         let Some(room) = self.membership.room_mut(id) else { return false };
         room.confirmed = true;
         let before = (room.guild, room.bitrate);
         room.guild = guild.or(room.guild);
         room.bitrate = bitrate.unwrap_or(room.bitrate);
-        before != (room.guild, room.bitrate)
+        let (relay, bitrate) = (room.relay, room.bitrate);
+        let after = (room.guild, room.bitrate);
+        if before.1 != bitrate {
+            self.relay(relay, RelayCommand::SetBitrate { room: id, bitrate });
+        }
+        before != after
     }
 
     fn destroy_channel(&mut self, now: Timestamp, client: ControlId, channel: ChannelId) {

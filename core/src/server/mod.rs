@@ -147,7 +147,8 @@ impl Server {
         match event {
             RelayEvent::Heard { .. } => self.member_heard(now, member),
             RelayEvent::Exhausted { .. } => self.renew_session(now, member),
-            RelayEvent::Bound { .. } => {}
+            RelayEvent::Bound { address, foreign: true, .. } => self.note_foreign(member, address),
+            RelayEvent::Bound { foreign: false, .. } => {}
         }
     }
 

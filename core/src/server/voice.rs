@@ -38,7 +38,7 @@ impl Server {
             return self.close_conn_saying(now, conn, CloseReason::BadRequest, text);
         };
         let limits = &self.config.limits;
-        let link = Link::new(now, version, limits, self.config.legacy_modes);
+        let link = Link::new(now, version, limits, self.config.media.legacy_modes);
         if let Some(connection) = self.conns.get_mut(conn) {
             connection.machine = Machine::Gateway(link);
         }
@@ -221,11 +221,14 @@ impl Server {
         let Some(version) = self.link(conn).map(|link| link.version) else { return };
         let Some(member) = self.membership.member(id) else { return };
         let (room, permissions) = (member.room, member.permissions());
-        let Some(relay) = self.membership.room(room).map(|room| room.relay) else { return };
+        let Some((relay, bitrate)) = self.membership.room(room).map(|r| (r.relay, r.bitrate))
+        else {
+            return;
+        };
         let ssrc = self.draw_ssrc();
         let leg = self.legs.insert(id);
         let peer = self.conns.get(conn).and_then(|connection| telling_address(connection.peer));
-        self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, permissions });
+        self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
         if let Some(member) = self.membership.member_mut(id) {
             member.session = Some(session);
@@ -240,7 +243,7 @@ impl Server {
                 ssrc,
                 ip: *address.ip(),
                 port: address.port(),
-                modes: Mode::offered(self.config.legacy_modes)
+                modes: Mode::offered(self.config.media.legacy_modes)
                     .iter()
                     .map(|mode| mode.name().to_owned())
                     .collect(),
@@ -408,6 +411,15 @@ impl Server {
     pub(super) fn renew_session(&mut self, now: Timestamp, id: MemberId) {
         self.end_session(now, id, CloseReason::Renew);
         self.reserve(now, id);
+    }
+
+    /// A client's media comes from where its gateway connection does not.
+    pub(super) fn note_foreign(&mut self, id: MemberId, address: SocketAddr) {
+        let Some(member) = self.membership.member(id) else { return };
+        let (client, user) = (member.client, member.user);
+        if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
+            self.event(Event::ForeignAddress { client, channel, user, address });
+        }
     }
 
     /// Gives the voice client of a voice state time to come.
