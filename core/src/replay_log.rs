@@ -53,6 +53,11 @@ impl ReplayLog {
         self.sent
     }
 
+    /// How many bytes are kept.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Numbers `text` and keeps it for replay.
     pub(crate) fn keep(&mut self, now: Timestamp, text: String) {
         self.sent += 1;

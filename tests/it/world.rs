@@ -36,6 +36,8 @@ struct Peer {
     ended: Option<Shutdown>,
     /// Bytes reach the peer only while it reads.
     reads: bool,
+    /// Bytes written since it connected.
+    written: usize,
 }
 
 pub(crate) struct World {
@@ -45,8 +47,21 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     peers: Vec<Peer>,
     batch: TransmitBatch,
-    /// Bytes go through in pieces of this many, to show that splitting changes nothing.
-    pub(crate) chunk: usize,
+    /// How TCP cuts what is carried, to show that it changes nothing.
+    pub(crate) cut_at: Cut,
+}
+
+/// Where TCP cuts the bytes that are carried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    Nowhere,
+    /// Both ways into pieces of so many bytes.
+    Every(usize),
+    /// What one peer writes, behind so many bytes since it connected.
+    Once {
+        peer: usize,
+        position: usize,
+    },
 }
 
 /// Where all clients are; their ports differ.
@@ -72,7 +87,15 @@ impl World {
         };
         let server = Server::new(config, Box::new(SeededEntropy::new(7)), now).expect("valid");
         let batch = TransmitBatch::new();
-        Self { now, server, relay, events: Vec::new(), peers: Vec::new(), batch, chunk: usize::MAX }
+        Self {
+            now,
+            server,
+            relay,
+            events: Vec::new(),
+            peers: Vec::new(),
+            batch,
+            cut_at: Cut::Nowhere,
+        }
     }
 
     /// Opens a connection and upgrades it.
@@ -90,6 +113,7 @@ impl World {
             closed: None,
             ended: None,
             reads: true,
+            written: 0,
         });
         self.pump();
         PeerId(self.peers.len() - 1)
@@ -145,20 +169,34 @@ impl World {
         let mut moved = false;
         let out = peer.transport.outbound().to_vec();
         peer.transport.consume(out.len());
-        for piece in out.chunks(self.chunk.min(1 << 20)) {
+        let (done, whole) = (peer.written, 1 << 20);
+        peer.written += out.len();
+        let (head, tail) = match self.cut_at {
+            Cut::Once { peer, position } if peer == at => {
+                out.split_at(position.saturating_sub(done).min(out.len()))
+            }
+            Cut::Nowhere | Cut::Every(_) | Cut::Once { .. } => out.split_at(0),
+        };
+        let chunk = if let Cut::Every(bytes) = self.cut_at { bytes } else { whole };
+        for piece in head.chunks(whole).chain(tail.chunks(chunk)) {
             self.server.handle_bytes(self.now, peer.conn, piece);
             moved = true;
         }
         if peer.reads {
             let text = self.server.outbound(peer.conn).to_vec();
             self.server.consume(self.now, peer.conn, text.len());
-            for piece in text.chunks(self.chunk.min(1 << 20)) {
+            for piece in text.chunks(chunk) {
                 peer.transport.handle_bytes(piece);
                 moved = true;
             }
             collect(peer);
         }
         moved
+    }
+
+    /// How many bytes each peer has written.
+    pub(crate) fn written(&self) -> Vec<usize> {
+        self.peers.iter().map(|peer| peer.written).collect()
     }
 
     /// Lets time pass, from deadline to deadline.

@@ -221,6 +221,7 @@ impl Server {
             token,
             flags,
             confirmed: true,
+            calm_until: Timestamp::ZERO,
             session: None,
         };
         let Some(id) = self.membership.add_member(member) else {

@@ -13,6 +13,7 @@ use crate::gateway::session::Session;
 use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
 use crate::media::command::Permissions;
 use crate::slab::Slab;
+use crate::time::Timestamp;
 use crate::wire::lvsp::VoiceFlags;
 use crate::wire::secret::Secret;
 
@@ -41,6 +42,8 @@ pub(super) struct Member {
     pub(super) token: Secret,
     pub(super) flags: VoiceFlags,
     pub(super) confirmed: bool,
+    /// After the client sent too many messages: no session begins before.
+    pub(super) calm_until: Timestamp,
     /// The voice client's session, once it identified.
     pub(super) session: Option<Session>,
 }
