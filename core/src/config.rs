@@ -71,6 +71,79 @@ pub struct ControlClient {
     pub name: String,
     /// What it identifies with.
     pub secret: ControlSecret,
+    /// The revision of LVSP that it speaks.
+    pub revision: Revision,
+    /// Which kinds of token it may identify with.
+    pub auth: ControlAuth,
+    /// Which end of the scale it takes for good health.
+    pub health: HealthScale,
+    /// Under [`Revision::Litecord`]: it stands a CHANNEL_ASSIGN. The deployed code does not.
+    pub litecord_assign: bool,
+}
+
+impl ControlClient {
+    /// A chat server with the defaults of everything but its name and secret.
+    #[must_use]
+    pub const fn new(name: String, secret: ControlSecret) -> Self {
+        Self {
+            name,
+            secret,
+            revision: Revision::Auto,
+            auth: ControlAuth::Any,
+            health: HealthScale::BestIs1,
+            litecord_assign: false,
+        }
+    }
+}
+
+/// A revision of LVSP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revision {
+    /// Decided by what the chat server says. A chat server of the document waits for an answer
+    /// that is not given while this is undecided: configure it.
+    #[default]
+    Auto,
+    /// The draft of 2019.
+    Draft,
+    /// What the code of Litecord and its forks speaks.
+    Litecord,
+    /// The document of 2022.
+    Document,
+}
+
+/// Which kinds of token a chat server may identify with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ControlAuth {
+    /// The secret itself, or its HMAC of HELLO's nonce.
+    #[default]
+    Any,
+    /// The HMAC alone.
+    Hmac,
+}
+
+/// Which end of the scale from 0 to 1 a chat server takes for good health.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum HealthScale {
+    /// It prefers the voice server with the highest figure.
+    #[default]
+    #[serde(rename = "best-is-1")]
+    BestIs1,
+    /// It prefers the voice server with the lowest figure, as Litecord's code does.
+    #[serde(rename = "best-is-0")]
+    BestIs0,
+}
+
+impl HealthScale {
+    /// A figure on this scale, from one where 1 is best.
+    #[must_use]
+    pub fn apply(self, health: f32) -> f32 {
+        match self {
+            Self::BestIs1 => health,
+            Self::BestIs0 => 1.0 - health,
+        }
+    }
 }
 
 /// A configuration that cannot be served.

@@ -67,7 +67,13 @@ pub enum Event {
         /// Which one.
         client: ControlId,
     },
-    /// A control message was refused; the connection goes on.
+    /// A chat server waits for an answer, but which revision of LVSP it speaks is not known: it has
+    /// to be configured.
+    ControlUndecided {
+        /// Which one.
+        client: ControlId,
+    },
+    /// An order was refused; the connection goes on. Told once for each kind in a session.
     ControlRefused {
         /// Whose message.
         client: ControlId,

@@ -344,7 +344,7 @@ fn client(name: &str, key: &str, secret: String, revision: Revision) -> Result<C
     }
     let secret = ControlSecret::new(secret)
         .map_err(|weak| anyhow!("{key}: {weak}; `lvsp-mio gen-secret` makes a good one"))?;
-    Ok(ControlClient { name: name.to_owned(), secret })
+    Ok(ControlClient::new(name.to_owned(), secret))
 }
 
 /// Puts a variable's value where its key belongs.

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lvsp_core::config::MediaConfig;
 use lvsp_core::crypto::mode::Mode;
-use lvsp_core::limits::Limits;
 use lvsp_core::output::Event;
 use lvsp_core::reasons::DropReason;
 use serde_json::{Value, json};
@@ -75,8 +73,7 @@ fn two_clients_join_talk_and_leave() {
 
 #[test]
 fn every_mode_reaches_every_other() {
-    let mut world =
-        World::with(Limits::default(), MediaConfig { legacy_modes: true, ..Default::default() });
+    let mut world = World::with(|config| config.media.legacy_modes = true);
     let chat = chat_server(&mut world);
     let mut voices: Vec<_> = Mode::ALL
         .into_iter()

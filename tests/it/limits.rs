@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lvsp_core::config::MediaConfig;
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::output::{Plane, Shutdown};
 use lvsp_core::reasons::Refused;
@@ -14,13 +13,13 @@ use crate::people::{CHANNEL, GUILD, chat_server, gateway, identify, join, place,
 use crate::world::World;
 
 fn world(limits: Limits) -> World {
-    World::with(limits, MediaConfig::default())
+    World::with(|config| config.limits = limits)
 }
 
 #[test]
 fn limits_refuse_without_closing() {
     let limits = Limits { members_per_channel: 1, ..Limits::default() };
-    let mut world = World::with(limits, MediaConfig::default());
+    let mut world = world(limits);
     let chat = chat_server(&mut world);
     place(&mut world, chat, 1001, CHANNEL);
     world.send(

@@ -69,31 +69,32 @@ pub(crate) const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 20));
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Limits::default(), MediaConfig::default())
+        Self::with(|_| ())
     }
 
-    pub(crate) fn with(limits: Limits, media: MediaConfig) -> Self {
+    /// A world whose configuration was changed.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let now = Timestamp::from_millis(1_000);
         let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
-        let relay = Relay::new(RelayId(0), &limits, media);
-        let config = Config {
-            control_clients: vec![ControlClient { name: "default".to_owned(), secret }],
+        let mut config = Config {
+            control_clients: vec![ControlClient::new("default".to_owned(), secret)],
             control_grace: Duration::from_secs(300),
             gateway_endpoint: "voice.example.org:443".to_owned(),
             relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
-            media,
+            media: MediaConfig::default(),
             drain: Duration::from_secs(30),
-            limits,
+            limits: Limits::default(),
         };
+        change(&mut config);
+        let relay = Relay::new(RelayId(0), &config.limits, config.media);
         let server = Server::new(config, Box::new(SeededEntropy::new(7)), now).expect("valid");
-        let batch = TransmitBatch::new();
         Self {
             now,
             server,
             relay,
             events: Vec::new(),
             peers: Vec::new(),
-            batch,
+            batch: TransmitBatch::new(),
             cut_at: Cut::Nowhere,
         }
     }

@@ -217,7 +217,7 @@ impl Server {
             self.timers.clear(Timer::SlowReader(conn));
             self.note_backlog(now, conn);
         }
-        self.pump_dump(now, conn);
+        self.pump_conn(now, conn);
         self.settle(now, conn);
     }
 

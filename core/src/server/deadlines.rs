@@ -48,6 +48,8 @@ pub(super) enum Timer {
     End(MemberId),
     /// An older control connection that was asked whether it lives.
     Takeover(ControlId),
+    /// An order that cannot be answered before the revision is known.
+    Undecided(ControlId),
     /// The end of re-statements.
     Reconcile(ControlId),
     /// The end of the time without a chat server.
@@ -94,6 +96,7 @@ impl Timer {
             | Self::Linger(_)
             | Self::DrainClose(_)
             | Self::Calm(_)
+            | Self::Undecided(_)
             | Self::Tombstone(..)
             | Self::Drain => false,
         }
@@ -146,6 +149,7 @@ impl Server {
             Timer::Resume(member) => self.remove_member(now, member, GoneReason::Lost),
             Timer::End(member) => self.remove_member(now, member, GoneReason::GraceEnded),
             Timer::Takeover(client) => self.take_over(now, client),
+            Timer::Undecided(client) => self.note_undecided(client),
             Timer::Reconcile(client) => self.reconcile(now, client),
             Timer::Grace(client) => self.end_calls(now, client),
             Timer::Tombstone(client, channel) => self.clear_tombstone(client, channel),
@@ -159,6 +163,9 @@ impl Server {
             connection.transport.send_ping(b"");
             self.timers.set(Timer::Ping(conn), now + interval);
             self.settle(now, conn);
+        }
+        if let Some(client) = self.live_control(conn) {
+            self.volunteer_health(now, client);
         }
     }
 
@@ -195,6 +202,9 @@ impl Server {
         if self.drain.is_none() {
             self.drain = Some(Drain { closing: false });
             self.timers.set(Timer::Drain, now + self.config.drain);
+            for client in (0u16..).take(self.controls.len()) {
+                self.volunteer_health(now, ControlId(client));
+            }
         }
     }
 

@@ -7,7 +7,8 @@
 //! | file | decides |
 //! |---|---|
 //! | `connection` | accepting, reading, writing and closing TCP connections |
-//! | `control` | what a chat server's messages do, and what it is told |
+//! | `control` | a chat server's connections and session, what it orders |
+//! | `news` | what it is told, and when |
 //! | `commands` | what a [`Command`](crate::command::Command) changes |
 //! | `identify` | whose session a voice client asks for |
 //! | `voice` | what its messages do; the beginning and end of a session |
@@ -26,6 +27,7 @@ mod control;
 mod deadlines;
 mod identify;
 mod membership;
+mod news;
 mod presence;
 mod resume;
 mod voice;
