@@ -13,14 +13,19 @@ use super::payload::Part;
 /// The guild of both channels.
 pub(super) const GUILD: GuildId = match GuildId::new(900) {
     Some(id) => id,
-    None => GuildId::MIN,
+    None => panic!("ids count from 1"),
 };
 /// The channel of three.
 pub(super) const A: ChannelId = channel(1_001);
 /// The channel of two, at the same time.
 pub(super) const B: ChannelId = channel(1_002);
+const ANN: UserId = user(11);
+const BOB: UserId = user(12);
+const CEM: UserId = user(13);
+const DEA: UserId = user(21);
+const ELI: UserId = user(22);
 /// Whom the chat server mutes after the talk.
-pub(super) const MUTED: UserId = user(12);
+pub(super) const MUTED: UserId = BOB;
 /// How much of a talk is said once more after the mute, in frames.
 const AFTER_MUTE: u32 = 25;
 
@@ -65,16 +70,16 @@ impl Cast {
     pub(super) fn new(frames: u32, fault: Option<Fault>) -> Self {
         let (aes, xchacha) = (Mode::Aes256GcmRtpSize, Mode::XChaCha20Poly1305RtpSize);
         let mut seats = vec![
-            seat("ann", user(11), A, 8, aes),
-            seat("bob", MUTED, A, 8, xchacha),
-            seat("cem", user(13), A, 4, aes),
-            seat("dea", user(21), B, 4, xchacha),
-            seat("eli", user(22), B, 8, aes),
+            seat("ann", ANN, A, 8, aes),
+            seat("bob", BOB, A, 8, xchacha),
+            seat("cem", CEM, A, 4, aes),
+            seat("dea", DEA, B, 4, xchacha),
+            seat("eli", ELI, B, 8, aes),
         ];
         for seat in &mut seats {
-            match (fault, seat.name) {
-                (Some(Fault::Drop | Fault::Corrupt), "cem") => seat.fault = fault,
-                (Some(Fault::Misroute), "dea") => seat.placed = A,
+            match fault {
+                Some(Fault::Drop | Fault::Corrupt) if seat.user == CEM => seat.fault = fault,
+                Some(Fault::Misroute) if seat.user == DEA => seat.placed = A,
                 _ => {}
             }
         }
@@ -129,14 +134,14 @@ const fn seat(name: &'static str, user: UserId, home: ChannelId, version: u8, mo
 const fn channel(raw: u64) -> ChannelId {
     match ChannelId::new(raw) {
         Some(id) => id,
-        None => ChannelId::MIN,
+        None => panic!("ids count from 1"),
     }
 }
 
 const fn user(raw: u64) -> UserId {
     match UserId::new(raw) {
         Some(id) => id,
-        None => UserId::MIN,
+        None => panic!("ids count from 1"),
     }
 }
 
@@ -150,7 +155,7 @@ mod tests {
         assert_eq!(cast.pairs().count(), 6 + 2);
         for (listener, speaker) in cast.pairs() {
             assert_eq!(cast.expected(listener, speaker, Part::Talk), 150);
-            let after = if speaker.name == "bob" { 0 } else { 25 };
+            let after = if speaker.user == BOB { 0 } else { 25 };
             assert_eq!(cast.expected(listener, speaker, Part::AfterMute), after);
         }
     }
@@ -159,7 +164,7 @@ mod tests {
     fn a_misplaced_caller_is_judged_by_where_it_belongs() {
         let cast = Cast::new(10, Some(Fault::Misroute));
         assert_eq!(cast.pairs().count(), 6 + 2);
-        let dea = cast.seats.iter().find(|seat| seat.name == "dea").expect("dea is there");
+        let dea = cast.seat(DEA).expect("dea is there");
         assert_eq!((dea.home, dea.placed), (B, A));
         assert_eq!(cast.company(dea).count(), 3);
     }

@@ -78,14 +78,16 @@ impl<'a> Director<'a> {
         }
     }
 
-    /// The whole demonstration. The peers' threads end when the director is dropped or the server
-    /// stops.
+    /// All the steps. The peers' threads end when the director is dropped or the server stops.
+    ///
+    /// # Errors
+    /// When a step fails or takes too long; then there is more amiss than a verdict could name.
     pub(super) fn play<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
         doors: &Doors,
         fault: Option<Fault>,
-    ) -> Result<Verdict> {
+    ) -> Result<()> {
         self.start_chat(scope, doors)?;
         self.wait("placed by the chat server", STEP_TIMEOUT)?;
         self.start_callers(scope, &doors.trust)?;
@@ -94,11 +96,18 @@ impl<'a> Director<'a> {
         if fault != Some(Fault::MuteLeak) {
             self.mute()?;
         }
-        self.talk(Part::AfterMute, "everybody talks on, one of them muted")?;
+        self.talk(Part::AfterMute, "everybody talks on, one of them muted")
+    }
+
+    /// Shows the table for the last time and judges what was heard.
+    pub(super) fn conclude(&mut self, played: Result<()>) -> Result<Verdict> {
         self.state = State { words: "", over: true };
         let table = table::render(self.cast, &self.tally, self.state);
         self.screen.finish(&table)?;
-        Ok(verdict::judge(self.cast, &self.tally))
+        Ok(match played {
+            Ok(()) => verdict::judge(self.cast, &self.tally),
+            Err(error) => Verdict::Fail(format!("{error:#}")),
+        })
     }
 
     fn start_chat<'scope>(
@@ -215,5 +224,29 @@ impl<'a> Director<'a> {
             News::Ended { who, why } => bail!("{who}: {why}"),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_takes_too_long_names_who_is_late() {
+        let (cast, mut screen) = (Cast::new(5, None), Screen::new());
+        let mut director = Director::new(&cast, &mut screen);
+        director.reporter.send(News::Introduced(MUTED)).unwrap();
+        let error = director.wait("connected", Duration::from_millis(150)).unwrap_err();
+        assert_eq!(error.to_string(), "not connected within 0 s: ann, cem, dea, eli");
+    }
+
+    #[test]
+    fn a_lost_connection_ends_the_demonstration() {
+        let (cast, mut screen) = (Cast::new(5, None), Screen::new());
+        let mut director = Director::new(&cast, &mut screen);
+        let why = "its connection broke".to_owned();
+        director.reporter.send(News::Ended { who: "ann", why }).unwrap();
+        let error = director.wait("connected", STEP_TIMEOUT).unwrap_err();
+        assert_eq!(error.to_string(), "ann: its connection broke");
     }
 }

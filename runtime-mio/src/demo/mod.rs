@@ -80,7 +80,7 @@ pub fn run(options: Options) -> Result<Verdict> {
             Ok(ended) => ended.context("the server's event loop ended")?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        anyhow::Ok(played.unwrap_or_else(|error| Verdict::Fail(format!("{error:#}"))))
+        director.conclude(played)
     })?;
     screen.say(&verdict.to_string())?;
     Ok(verdict)
