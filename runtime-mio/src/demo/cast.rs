@@ -62,6 +62,8 @@ pub(super) struct Seat {
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
     pub(super) seats: Vec<Seat>,
+    /// What goes wrong on purpose.
+    pub(super) fault: Option<Fault>,
     /// Frames that each says before the mute.
     frames: u32,
 }
@@ -83,7 +85,7 @@ impl Cast {
                 _ => {}
             }
         }
-        Self { seats, frames }
+        Self { seats, fault, frames }
     }
 
     /// How many frames each caller says in a part.

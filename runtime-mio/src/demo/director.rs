@@ -86,14 +86,13 @@ impl<'a> Director<'a> {
         &mut self,
         scope: &'scope Scope<'scope, '_>,
         doors: &Doors,
-        fault: Option<Fault>,
     ) -> Result<()> {
         self.start_chat(scope, doors)?;
         self.wait("placed by the chat server", STEP_TIMEOUT)?;
         self.start_callers(scope, &doors.trust)?;
         self.wait("connected", STEP_TIMEOUT)?;
         self.talk(Part::Talk, "everybody talks")?;
-        if fault != Some(Fault::MuteLeak) {
+        if self.cast.fault != Some(Fault::MuteLeak) {
             self.mute()?;
         }
         self.talk(Part::AfterMute, "everybody talks on, one of them muted")

@@ -74,7 +74,7 @@ pub fn run(options: Options) -> Result<Verdict> {
         let server = builder.spawn_scoped(scope, || runtime.run())?;
         // It lives until the server has stopped, or the server would see its chat server go.
         let mut director = Director::new(&cast, &mut screen);
-        let played = director.play(scope, &doors, options.fault);
+        let played = director.play(scope, &doors);
         stop.stop();
         match server.join() {
             Ok(ended) => ended.context("the server's event loop ended")?,

@@ -23,8 +23,8 @@ pub(super) struct State {
 /// The whole table, one line for each pair.
 pub(super) fn render(cast: &Cast, tally: &Tally, state: State) -> String {
     let mut text = format!(
-        "{:<10}{:<10}{:>9}{:>13}{:>7}{:>11}{:>11}\n",
-        "listener", "speaker", "talk", "after mute", "lost", "p50", "p99"
+        "{:<10}{:<10}{:>9}{:>13}{:>7}{:>6}{:>11}{:>11}\n",
+        "listener", "speaker", "talk", "after mute", "lost", "bad", "p50", "p99"
     );
     let unheard = Lane::default();
     for (listener, speaker) in cast.pairs() {
@@ -54,7 +54,7 @@ fn row(
         [talk, 0] if talk > 0 && after == 0 => "muted".to_owned(),
         _ => format!("{after}/{}", due[1]),
     };
-    let lost: u32 = Part::ALL
+    let missing: u32 = Part::ALL
         .into_iter()
         .zip(due)
         .map(|(part, due)| {
@@ -62,13 +62,15 @@ fn row(
             sent.saturating_sub(lane.intact(part))
         })
         .sum();
+    // What arrived corrupt did arrive.
+    let (lost, bad) = (missing.saturating_sub(lane.corrupt), lane.bad());
     let (listener, speaker) = (name(cast, Some(listener)), name(cast, speaker));
     let (p50, p99) = (milliseconds(lane.latency(50)), milliseconds(lane.latency(99)));
     let talk = format!("{talk}/{}", due[0]);
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "{listener:<10}{speaker:<10}{talk:>9}{after:>13}{lost:>7}{p50:>11}{p99:>11}"
+        "{listener:<10}{speaker:<10}{talk:>9}{after:>13}{lost:>7}{bad:>6}{p50:>11}{p99:>11}"
     );
 }
 
@@ -148,8 +150,8 @@ mod tests {
     fn each_pair_has_a_row_from_the_start() {
         let rows = rows(&Tally::default(), false);
         assert_eq!(rows.len(), 1 + 8 + 1);
-        assert_eq!(rows[1], "ann bob 0/5 muted 0 - -");
-        assert_eq!(rows[2], "ann cem 0/5 0/5 0 - -");
+        assert_eq!(rows[1], "ann bob 0/5 muted 0 0 - -");
+        assert_eq!(rows[2], "ann cem 0/5 0/5 0 0 - -");
         assert_eq!(rows[9], "talking");
     }
 
@@ -157,8 +159,17 @@ mod tests {
     fn loss_is_what_the_newest_left_behind_and_in_the_end_what_is_missing() {
         let mut tally = Tally::default();
         [0, 1, 3].into_iter().for_each(|index| hear(&mut tally, 13, Part::Talk, index));
-        assert_eq!(rows(&tally, false)[2], "ann cem 3/5 0/5 1 1.50 ms 1.50 ms");
-        assert_eq!(rows(&tally, true)[2], "ann cem 3/5 0/5 7 1.50 ms 1.50 ms");
+        assert_eq!(rows(&tally, false)[2], "ann cem 3/5 0/5 1 0 1.50 ms 1.50 ms");
+        assert_eq!(rows(&tally, true)[2], "ann cem 3/5 0/5 7 0 1.50 ms 1.50 ms");
+    }
+
+    #[test]
+    fn what_arrived_corrupt_is_bad_and_not_lost() {
+        let mut tally = Tally::default();
+        [0, 1, 2, 3].into_iter().for_each(|index| hear(&mut tally, 13, Part::Talk, index));
+        let (listener, named) = (UserId::new(11).unwrap(), UserId::new(13));
+        tally.note(&Heard { listener, named, payload: vec![0; 90], at: Timestamp::ZERO });
+        assert_eq!(rows(&tally, false)[2], "ann cem 4/5 0/5 0 1 1.50 ms 1.50 ms");
     }
 
     #[test]
@@ -167,7 +178,7 @@ mod tests {
         hear(&mut tally, 21, Part::Talk, 0);
         hear(&mut tally, 12, Part::AfterMute, 0);
         let rows = rows(&tally, true);
-        assert_eq!(rows[1], "ann bob 0/5 1/0 5 1.50 ms 1.50 ms");
-        assert_eq!(rows[9], "ann dea 1/0 0/0 0 1.50 ms 1.50 ms");
+        assert_eq!(rows[1], "ann bob 0/5 1/0 5 0 1.50 ms 1.50 ms");
+        assert_eq!(rows[9], "ann dea 1/0 0/0 0 0 1.50 ms 1.50 ms");
     }
 }

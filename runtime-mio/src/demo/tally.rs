@@ -83,6 +83,11 @@ impl Lane {
         intact + self.duplicates + self.corrupt
     }
 
+    /// Frames that arrived, but not as they should.
+    pub(super) const fn bad(&self) -> u32 {
+        self.duplicates + self.overtaken + self.corrupt + self.misnamed
+    }
+
     /// Frames of one part that must have been sent by now, judging by the newest that arrived.
     pub(super) fn sent_by_now(&self, part: Part) -> u32 {
         let newest = self.seen.range((part, 0)..=(part, u32::MAX)).next_back();
