@@ -26,6 +26,13 @@ pub(crate) fn event(event: &Event) {
         Event::MemberDetached { channel, user, .. } => {
             tracing::info!(%channel, %user, "member detached");
         }
+        Event::ControlUndecided { client } => {
+            tracing::warn!(
+                client = client.0,
+                "a chat server waits for an answer that differs between the revisions of LVSP: set \
+                 its revision in the configuration"
+            );
+        }
         Event::ForeignAddress { channel, user, address, .. } => {
             tracing::warn!(
                 %channel, %user, %address,

@@ -32,7 +32,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use lvsp_core::config::ControlClient;
+use lvsp_core::config::{ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::Entropy;
 use lvsp_core::limits::Limits;
@@ -104,8 +104,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
     let random: &mut (dyn Entropy + Send) = &mut OsEntropy;
     let secret = random.hex::<32>();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let client =
-        ControlClient { name: "demo".to_owned(), secret: ControlSecret::new(secret.clone())? };
+    let client = ControlClient::new("demo".to_owned(), ControlSecret::new(secret.clone())?);
     let runtime = Runtime::bind(ServerOptions {
         control: free,
         gateway: free,
@@ -117,7 +116,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
         control_clients: vec![client],
         grace: Duration::from_secs(300),
         drain: Duration::ZERO,
-        legacy_modes: false,
+        media_config: MediaConfig::default(),
         limits: Limits::default(),
         budgets: Budgets::default(),
     })?;
