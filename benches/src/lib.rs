@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use lvsp_core::config::MediaConfig;
 use lvsp_core::crypto::cipher::{Cipher, MediaKey};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{LegId, RelayId, RoomId, Ssrc};
@@ -45,7 +46,7 @@ impl Room {
             sender_bps: 100_000_000,
             ..Limits::default()
         };
-        let mut relay = Relay::new(RelayId(0), &limits, false);
+        let mut relay = Relay::new(RelayId(0), &limits, MediaConfig::default());
         let mut rooms: Slab<RoomId, ()> = Slab::default();
         let mut legs: Slab<LegId, ()> = Slab::default();
         let room = rooms.insert(());
@@ -116,7 +117,8 @@ fn open(
 ) {
     let permissions = Permissions { speak: true, hear: true };
     let now = Timestamp::ZERO;
-    let command = RelayCommand::Open { leg, room, ssrc: ssrc(n), peer: None, permissions };
+    let command =
+        RelayCommand::Open { leg, room, ssrc: ssrc(n), peer: None, bitrate: 64_000, permissions };
     relay.handle_command(now, command);
     let mut request = [0; discovery::LEN];
     discovery::write_request(&mut request, ssrc(n));

@@ -20,6 +20,9 @@ pub enum Command {
         guild: Option<GuildId>,
         /// Bits a second; `None` leaves what is in force (64,000 at first).
         bitrate: Option<u32>,
+        /// What voice clients of this channel may present in place of their voice state's token.
+        /// `None` leaves what is known; drawn by the server at first.
+        token: Option<Secret>,
     },
     /// End a channel and every call in it.
     DestroyChannel {

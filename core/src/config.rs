@@ -6,6 +6,8 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::crypto::auth::ControlSecret;
 use crate::limits::{LimitError, Limits};
 
@@ -21,12 +23,45 @@ pub struct Config {
     pub gateway_endpoint: String,
     /// For each relay the public address that the voice Ready names. At least one.
     pub relays: Vec<SocketAddrV4>,
-    /// Offer the xsalsa20 modes of old client libraries as well, behind the AEAD modes.
-    pub legacy_modes: bool,
+    /// How media is served. Each relay is given the same.
+    pub media: MediaConfig,
     /// How long calls go on untouched after a drain began.
     pub drain: Duration,
     /// Every bound.
     pub limits: Limits,
+}
+
+/// How media is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MediaConfig {
+    /// Offer the xsalsa20 modes of old client libraries as well, behind the AEAD modes, and answer
+    /// their 70-byte discovery.
+    pub legacy_modes: bool,
+    /// Drop audio of a sender above twice its channel's bitrate, over 2 s. Without it such senders
+    /// are only counted.
+    pub enforce_bitrate: bool,
+    /// What a client gets at an address that its gateway connection does not vouch for.
+    pub foreign_udp: ForeignUdp,
+    /// Addresses of this host may be served: only when the media socket is bound to one of them.
+    pub loopback: bool,
+}
+
+/// What a client gets at a UDP address that differs from that of its gateway connection.
+///
+/// A member knows its own key, so it could send authentic packets with a victim's source address and
+/// aim the audio of a whole channel at it. The comparison is made only where the gateway's address
+/// says something: not when it is private, loopback or that of an unknown proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForeignUdp {
+    /// The gateway connection's own address and addresses of the other family are served; another
+    /// address of the same family gets three times the bytes that came from it.
+    #[default]
+    Guarded,
+    /// The gateway connection's own address alone.
+    Strict,
+    /// Any.
+    Open,
 }
 
 /// One chat server.
@@ -36,6 +71,79 @@ pub struct ControlClient {
     pub name: String,
     /// What it identifies with.
     pub secret: ControlSecret,
+    /// The revision of LVSP that it speaks.
+    pub revision: Revision,
+    /// Which kinds of token it may identify with.
+    pub auth: ControlAuth,
+    /// Which end of the scale it takes for good health.
+    pub health: HealthScale,
+    /// Under [`Revision::Litecord`]: it stands a CHANNEL_ASSIGN. The deployed code does not.
+    pub litecord_assign: bool,
+}
+
+impl ControlClient {
+    /// A chat server with the defaults of everything but its name and secret.
+    #[must_use]
+    pub const fn new(name: String, secret: ControlSecret) -> Self {
+        Self {
+            name,
+            secret,
+            revision: Revision::Auto,
+            auth: ControlAuth::Any,
+            health: HealthScale::BestIs1,
+            litecord_assign: false,
+        }
+    }
+}
+
+/// A revision of LVSP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revision {
+    /// Decided by what the chat server says. A chat server of the document waits for an answer
+    /// that is not given while this is undecided: configure it.
+    #[default]
+    Auto,
+    /// The draft of 2019.
+    Draft,
+    /// What the code of Litecord and its forks speaks.
+    Litecord,
+    /// The document of 2022.
+    Document,
+}
+
+/// Which kinds of token a chat server may identify with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ControlAuth {
+    /// The secret itself, or its HMAC of HELLO's nonce.
+    #[default]
+    Any,
+    /// The HMAC alone.
+    Hmac,
+}
+
+/// Which end of the scale from 0 to 1 a chat server takes for good health.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum HealthScale {
+    /// It prefers the voice server with the highest figure.
+    #[default]
+    #[serde(rename = "best-is-1")]
+    BestIs1,
+    /// It prefers the voice server with the lowest figure, as Litecord's code does.
+    #[serde(rename = "best-is-0")]
+    BestIs0,
+}
+
+impl HealthScale {
+    /// A figure on this scale, from one where 1 is best.
+    #[must_use]
+    pub fn apply(self, health: f32) -> f32 {
+        match self {
+            Self::BestIs1 => health,
+            Self::BestIs0 => 1.0 - health,
+        }
+    }
 }
 
 /// A configuration that cannot be served.

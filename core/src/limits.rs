@@ -149,6 +149,8 @@ limits! {
     message_burst: u64 = 120, 10..=100_000;
     /// Gateway messages a second that refill the burst.
     message_refill_per_s: u64 = 20, 1..=100_000;
+    /// After a client sent too many messages, its next Identify waits so long, in milliseconds.
+    message_calm_ms: Millis = Millis(10_000), 0..=60_000;
     /// Repeated Select Protocol a minute.
     select_protocol_per_minute: u64 = 5, 1..=1_000;
 
@@ -168,6 +170,9 @@ limits! {
     resume_messages: usize = 2_048, 1..=65_000;
     /// Bytes of numbered messages kept for one session's resume.
     resume_bytes: usize = 524_288, 1_024..=16_777_216;
+    /// Bytes of numbered messages kept for the resumes of all sessions. Over it the sessions that
+    /// were detached first lose theirs, and then cannot be resumed.
+    replay_total_bytes: usize = 67_108_864, 1_024..=17_179_869_184;
     /// Bytes that wait for one connection before it counts as a slow reader.
     outbound_bytes: usize = 1_048_576, 16_384..=67_108_864;
     /// Age of the oldest waiting byte before a connection counts as a slow reader.

@@ -1,5 +1,7 @@
 //! What `Server` asks of its host.
 
+use std::net::SocketAddr;
+
 use crate::ids::{ChannelId, ConnId, ControlId, GuildId, RelayId, UserId};
 use crate::media::command::RelayCommand;
 use crate::reasons::CloseReason;
@@ -65,7 +67,13 @@ pub enum Event {
         /// Which one.
         client: ControlId,
     },
-    /// A control message was refused; the connection goes on.
+    /// A chat server waits for an answer, but which revision of LVSP it speaks is not known: it has
+    /// to be configured.
+    ControlUndecided {
+        /// Which one.
+        client: ControlId,
+    },
+    /// An order was refused; the connection goes on. Told once for each kind in a session.
     ControlRefused {
         /// Whose message.
         client: ControlId,
@@ -105,6 +113,18 @@ pub enum Event {
         channel: ChannelId,
         /// The user.
         user: UserId,
+    },
+    /// A voice client's media comes from an address that its gateway connection does not vouch for;
+    /// see [`ForeignUdp`](crate::config::ForeignUdp).
+    ForeignAddress {
+        /// The chat server that placed it.
+        client: ControlId,
+        /// The channel.
+        channel: ChannelId,
+        /// The user.
+        user: UserId,
+        /// Where its media comes from.
+        address: SocketAddr,
     },
     /// A voice state ended.
     MemberGone {

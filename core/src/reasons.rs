@@ -121,6 +121,11 @@ drop_reasons! {
     Ping => "ping",
     /// A source address that must not be sent to.
     ForbiddenAddress => "forbidden_address",
+    /// A discovery request from, or a copy to, an address that the gateway connection does not vouch
+    /// for.
+    ForeignAddress => "foreign_address",
+    /// Above twice the channel's bitrate over 2 s, where that is enforced.
+    OverBitrate => "over_bitrate",
     /// A copy whose receiver has used up its key.
     KeyExhausted => "key_exhausted",
     /// A copy that was not filled into a batch.

@@ -53,6 +53,11 @@ impl ReplayLog {
         self.sent
     }
 
+    /// How many bytes are kept.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Numbers `text` and keeps it for replay.
     pub(crate) fn keep(&mut self, now: Timestamp, text: String) {
         self.sent += 1;
@@ -87,6 +92,12 @@ impl ReplayLog {
         }
     }
 
+    /// Whether everything behind `after` is still here. Not when `after` was never sent.
+    pub(crate) fn replays_from(&mut self, now: Timestamp, after: u64) -> bool {
+        self.trim(now);
+        after <= self.sent && after >= self.evicted && after >= self.acknowledged
+    }
+
     /// What a peer that has everything up to `after` still needs, oldest first. `None` when it
     /// is no longer all here, or `after` was never sent.
     pub(crate) fn replay_after(
@@ -94,14 +105,19 @@ impl ReplayLog {
         now: Timestamp,
         after: u64,
     ) -> Option<impl Iterator<Item = &str>> {
-        self.trim(now);
-        let complete = after <= self.sent && after >= self.evicted && after >= self.acknowledged;
-        complete.then(|| {
+        let all = self.replays_from(now, after);
+        all.then(|| {
             self.entries
                 .iter()
                 .filter(move |entry| entry.position > after)
                 .map(|entry| entry.text.as_str())
         })
+    }
+
+    /// The first message behind `after` that is kept, with its position.
+    pub(crate) fn behind(&self, after: u64) -> Option<(u64, &str)> {
+        let at = self.entries.partition_point(|entry| entry.position <= after);
+        self.entries.get(at).map(|entry| (entry.position, entry.text.as_str()))
     }
 
     /// The largest `after` that replays from the oldest message kept, if nothing that the peer

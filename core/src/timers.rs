@@ -4,6 +4,7 @@
 //! entries is the number of armed keys and `next` costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::time::Timestamp;
 
@@ -46,6 +47,16 @@ impl<K: Ord + Copy> Timers<K> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// Moves the deadlines of these keys.
+    pub(crate) fn postpone(&mut self, by: Duration, which: impl Fn(&K) -> bool) {
+        let moved: Vec<_> = self.by_key.keys().copied().filter(which).collect();
+        for key in moved {
+            if let Some(at) = self.armed(key) {
+                self.set(key, at + by);
+            }
+        }
+    }
+
     /// Takes the earliest key whose deadline is not after `now`.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<K> {
         let &(at, key) = self.by_time.first()?;
@@ -74,6 +85,8 @@ mod tests {
         assert_eq!(timers.next(), Some(at(20)));
         assert_eq!(timers.armed('a'), Some(at(30)));
         assert_eq!(timers.pop_due(at(19)), None);
+        timers.postpone(Duration::from_millis(5), |key| *key == 'a');
+        assert_eq!(timers.armed('a'), Some(at(35)));
         assert_eq!(timers.pop_due(at(40)), Some('b'));
         assert_eq!(timers.pop_due(at(40)), Some('a'));
         assert_eq!(timers.pop_due(at(40)), None);

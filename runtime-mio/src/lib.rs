@@ -7,13 +7,14 @@
 //! belongs into the core.
 //!
 //! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
-//! until its [`StopHandle`] says otherwise.
+//! until its [`StopHandle`] says otherwise. [`demo`] is a host of it, with clients on real sockets.
 #![deny(unsafe_code)]
 
 mod accept;
 pub mod clock;
 pub mod config;
 mod control_thread;
+pub mod demo;
 pub mod development;
 mod entropy;
 mod logging;

@@ -26,6 +26,20 @@ pub(crate) fn event(event: &Event) {
         Event::MemberDetached { channel, user, .. } => {
             tracing::info!(%channel, %user, "member detached");
         }
+        Event::ControlUndecided { client } => {
+            tracing::warn!(
+                client = client.0,
+                "a chat server waits for an answer that differs between the revisions of LVSP: set \
+                 its revision in the configuration"
+            );
+        }
+        Event::ForeignAddress { channel, user, address, .. } => {
+            tracing::warn!(
+                %channel, %user, %address,
+                "media from an address that differs from the gateway connection's: it is sent three \
+                 times what it sends; media.foreign_udp = \"open\" lifts that"
+            );
+        }
         Event::MemberGone { channel, user, reason, .. } => {
             tracing::info!(%channel, %user, reason = reason.name(), "member gone");
         }

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use lvsp_core::entropy::Entropy;
 use lvsp_core::transport::TlsIdentity;
 use lvsp_mio::config::{File, SecretText};
+use lvsp_mio::demo::{self, Fault};
 use lvsp_mio::{BindError, OsEntropy, Runtime, StopHandle, development};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -36,6 +37,15 @@ enum Command {
         #[arg(long, env = "LVSP_CONFIG_FILE")]
         config: Option<PathBuf>,
     },
+    /// Show that it works: callers talk through a server on this host, every payload is checked.
+    Demo {
+        /// Frames of 20 ms that each caller says.
+        #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=3000))]
+        frames: u32,
+        /// Let something go wrong, to see that the verdict notices.
+        #[arg(long, hide = true)]
+        fault: Option<Fault>,
+    },
     /// Say what is wrong with a configuration.
     CheckConfig {
         /// The configuration file.
@@ -59,9 +69,10 @@ struct CannotBeServed;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    set_up_logs();
+    // What a demonstration shows stands in its table.
+    set_up_logs(if matches!(arguments.command, Command::Demo { .. }) { "warn" } else { "info" });
     match run(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             let _ = writeln!(io::stderr(), "lvsp-mio: {error:#}");
             ExitCode::from(if error.is::<CannotBeServed>() { 3 } else { 1 })
@@ -70,9 +81,9 @@ fn main() -> ExitCode {
 }
 
 /// For people on a terminal, as JSON otherwise. `RUST_LOG` chooses what is shown.
-fn set_up_logs() {
+fn set_up_logs(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if io::stderr().is_terminal() {
         logs.init();
@@ -81,18 +92,24 @@ fn set_up_logs() {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Serve { config } => serve(config.as_deref()),
+        Command::Serve { config } => serve(config.as_deref())?,
+        Command::Demo { frames, fault } => {
+            if !demo::run(demo::Options { frames, fault })?.is_pass() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::CheckConfig { config } => {
             load(config.as_deref())?.check().context(CannotBeServed)?;
-            say("the configuration can be served")
+            say("the configuration can be served")?;
         }
         Command::PrintConfig { config } => {
-            say(load(config.as_deref())?.to_masked_toml()?.trim_end())
+            say(load(config.as_deref())?.to_masked_toml()?.trim_end())?;
         }
-        Command::GenSecret => say(&gen_secret()),
+        Command::GenSecret => say(&gen_secret())?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn say(text: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use lvsp_core::config::MediaConfig;
 use lvsp_core::ids::{LegId, RoomId, Ssrc};
 use lvsp_core::limits::Limits;
 use lvsp_core::media::command::Permissions;
@@ -45,8 +46,9 @@ impl Fixture {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
         let events = Queue::new(1, waker);
+        let loopback = MediaConfig { loopback: true, ..MediaConfig::default() };
         let (mut thread, commands, _) = MediaThread::new(MediaParts {
-            relay: Relay::new(RelayId(0), &Limits::default(), true),
+            relay: Relay::new(RelayId(0), &Limits::default(), loopback),
             socket: socket(),
             commands: 65_536,
             events: Arc::clone(&events),
@@ -66,7 +68,14 @@ impl Fixture {
         let leg = self.legs.insert(());
         let ssrc = Ssrc(4 * self.legs.len() as u32);
         let permissions = Permissions { speak: true, hear: true };
-        let open = RelayCommand::Open { leg, room: self.room, ssrc, peer: None, permissions };
+        let open = RelayCommand::Open {
+            leg,
+            room: self.room,
+            ssrc,
+            peer: None,
+            bitrate: 64_000,
+            permissions,
+        };
         self.commands.push(open).unwrap();
         ssrc
     }
@@ -88,7 +97,7 @@ impl Fixture {
     }
 
     fn drops(&self, reason: DropReason) -> u64 {
-        self.thread.relay.stats().drops(reason)
+        self.thread.relay.stats().drops.of(reason)
     }
 
     fn work(&self) -> crate::MediaTurnStats {

@@ -99,6 +99,7 @@ impl Outbox {
 mod tests {
     use std::cell::Cell;
 
+    use lvsp_core::config::MediaConfig;
     use lvsp_core::ids::{LegId, RelayId, RoomId, Ssrc};
     use lvsp_core::limits::Limits;
     use lvsp_core::media::Relay;
@@ -112,11 +113,19 @@ mod tests {
 
     /// An outbox with one reply for each of these arrivals, in milliseconds.
     fn outbox(arrivals: &[u64]) -> Outbox {
-        let mut relay = Relay::new(RelayId(0), &Limits::default(), true);
+        let loopback = MediaConfig { loopback: true, ..MediaConfig::default() };
+        let mut relay = Relay::new(RelayId(0), &Limits::default(), loopback);
         let leg = Slab::<LegId, ()>::default().insert(());
         let room = Slab::<RoomId, ()>::default().insert(());
         let permissions = Permissions { speak: true, hear: true };
-        let open = RelayCommand::Open { leg, room, ssrc: Ssrc(4), peer: None, permissions };
+        let open = RelayCommand::Open {
+            leg,
+            room,
+            ssrc: Ssrc(4),
+            peer: None,
+            bitrate: 64_000,
+            permissions,
+        };
         relay.handle_command(Timestamp::ZERO, open);
         let mut outbox = Outbox::new(BUDGET);
         for (arrival, port) in arrivals.iter().zip(1_000..) {

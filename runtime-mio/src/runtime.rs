@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ConfigError, ControlClient};
+use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
 use lvsp_core::media::Relay;
@@ -53,8 +53,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long calls go on after a drain began.
     pub drain: Duration,
-    /// Whether old encryption modes are offered.
-    pub legacy_modes: bool,
+    /// How media is served. Whether loopback addresses are, follows from `media`.
+    pub media_config: MediaConfig,
     /// Every bound of the core.
     pub limits: Limits,
     /// Work for each turn of each thread.
@@ -84,7 +84,7 @@ impl Options {
             control_grace: self.grace,
             gateway_endpoint: self.endpoint.unwrap_or_else(|| gateway.to_string()),
             relays,
-            legacy_modes: self.legacy_modes,
+            media: self.media_config,
             drain: self.drain,
             limits: self.limits,
         }
@@ -195,7 +195,8 @@ impl Runtime {
     ///
     /// # Errors
     /// The first socket that could not be bound, by its configuration key.
-    pub fn bind(options: Options) -> Result<Self, BindError> {
+    pub fn bind(mut options: Options) -> Result<Self, BindError> {
+        options.media_config.loopback = options.media.ip().is_loopback();
         let control = sockets::listen("control.listen", options.control)?;
         let gateway = sockets::listen("gateway.listen", options.gateway)?;
         let (control_address, gateway_address) = (control.local_addr()?, gateway.local_addr()?);
@@ -210,14 +211,13 @@ impl Runtime {
         let mut public = Vec::new();
         let mut media_counters = Vec::new();
         let mut media_addresses = Vec::new();
-        let loopback = options.media.ip().is_loopback();
         for (socket, id) in sockets.into_iter().zip(0u16..) {
             let address = socket.local_addr()?;
             media_addresses.push(address);
             public.push(SocketAddrV4::new(options.public_ip, address.port()));
             let counters = Arc::new(MediaCounters::default());
             let (thread, commands, waker) = MediaThread::new(MediaParts {
-                relay: Relay::new(RelayId(id), &options.limits, loopback),
+                relay: Relay::new(RelayId(id), &options.limits, options.media_config),
                 socket,
                 commands: COMMAND_QUEUE,
                 events: Arc::clone(&relay_events),

@@ -305,21 +305,3 @@ fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
     assert_eq!(world.closed(bob.peer), Some(Some(4015)));
     assert!(world.server.is_drained());
 }
-
-#[test]
-fn limits_refuse_without_closing() {
-    let limits = lvsp_core::limits::Limits {
-        members_per_channel: 1,
-        ..lvsp_core::limits::Limits::default()
-    };
-    let mut world = World::with(limits, false);
-    let chat = chat_server(&mut world);
-    place(&mut world, chat, 1001, CHANNEL);
-    world.send(
-        chat,
-        &json!({"op": 7, "d": {"user_id": "1002", "channel_id": CHANNEL.to_string(),
-        "guild_id": GUILD.to_string()}}),
-    );
-    assert!(world.take(chat).to_string().contains("members_per_channel"));
-    assert_eq!(world.closed(chat), None);
-}

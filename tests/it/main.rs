@@ -8,8 +8,10 @@
 
 mod arrows;
 mod control;
+mod cuts;
 mod gateway;
 mod lifecycle;
+mod limits;
 mod people;
 mod resume;
 mod roles;

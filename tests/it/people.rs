@@ -7,7 +7,7 @@ use lvsp_core::crypto::mode::Mode;
 use lvsp_core::output::Plane;
 use serde_json::{Value, json};
 
-use crate::world::{PeerId, SECRET, World};
+use crate::world::{HOST, PeerId, SECRET, World};
 
 pub(crate) const GUILD: u64 = 41_771_983_423_143_937;
 pub(crate) const CHANNEL: u64 = 127_121_515_262_115_840;
@@ -105,8 +105,8 @@ pub(crate) fn connect(world: &mut World, ticket: Ticket, version: u8, mode: Mode
     let ready = world.take(peer);
     assert_eq!(ready["op"], 2, "{ready}");
     let ssrc = u32::try_from(ready["d"]["ssrc"].as_u64().expect("a number")).expect("32 bits");
-    let last = u8::try_from(ticket.user % 250).expect("below 250");
-    let address = SocketAddr::from(([198, 51, 100, last], 40_000));
+    let port = 40_000 + u16::try_from(ticket.user % 10_000).expect("below 10,000");
+    let address = SocketAddr::new(HOST, port);
     discover(world, ssrc, address);
     let cipher = select(world, peer, address, mode);
     Voice {

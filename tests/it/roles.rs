@@ -84,7 +84,7 @@ fn place(world: &mut World, chat: &mut ChatServer, conn: ConnId, user: u64) -> T
 
 fn sit(world: &mut World, ticket: Ticket, version: u8, mode: Mode) -> Seat {
     let last = u8::try_from(ticket.user.as_u64()).expect("small ids");
-    let address = SocketAddr::from(([198, 51, 100, last], 41_000));
+    let address = SocketAddr::from(([198, 51, 100, 9], 41_000 + u16::from(last)));
     let version = Version::new(version).expect("not zero");
     let mut client =
         VoiceClient::connect(ticket, version, mode, None, "localhost", entropy().as_mut())

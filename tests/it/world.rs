@@ -5,10 +5,10 @@
 //! deadline to deadline.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ControlClient};
+use lvsp_core::config::{Config, ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId};
@@ -36,6 +36,8 @@ struct Peer {
     ended: Option<Shutdown>,
     /// Bytes reach the peer only while it reads.
     reads: bool,
+    /// Bytes written since it connected.
+    written: usize,
 }
 
 pub(crate) struct World {
@@ -45,37 +47,62 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     peers: Vec<Peer>,
     batch: TransmitBatch,
-    /// Bytes go through in pieces of this many, to show that splitting changes nothing.
-    pub(crate) chunk: usize,
+    /// How TCP cuts what is carried, to show that it changes nothing.
+    pub(crate) cut_at: Cut,
 }
+
+/// Where TCP cuts the bytes that are carried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    Nowhere,
+    /// Both ways into pieces of so many bytes.
+    Every(usize),
+    /// What one peer writes, behind so many bytes since it connected.
+    Once {
+        peer: usize,
+        position: usize,
+    },
+}
+
+/// Where all clients are; their ports differ.
+pub(crate) const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 20));
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Limits::default(), false)
+        Self::with(|_| ())
     }
 
-    pub(crate) fn with(limits: Limits, legacy_modes: bool) -> Self {
+    /// A world whose configuration was changed.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let now = Timestamp::from_millis(1_000);
         let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
-        let relay = Relay::new(RelayId(0), &limits, true);
-        let config = Config {
-            control_clients: vec![ControlClient { name: "default".to_owned(), secret }],
+        let mut config = Config {
+            control_clients: vec![ControlClient::new("default".to_owned(), secret)],
             control_grace: Duration::from_secs(300),
             gateway_endpoint: "voice.example.org:443".to_owned(),
             relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
-            legacy_modes,
+            media: MediaConfig::default(),
             drain: Duration::from_secs(30),
-            limits,
+            limits: Limits::default(),
         };
+        change(&mut config);
+        let relay = Relay::new(RelayId(0), &config.limits, config.media);
         let server = Server::new(config, Box::new(SeededEntropy::new(7)), now).expect("valid");
-        let batch = TransmitBatch::new();
-        Self { now, server, relay, events: Vec::new(), peers: Vec::new(), batch, chunk: usize::MAX }
+        Self {
+            now,
+            server,
+            relay,
+            events: Vec::new(),
+            peers: Vec::new(),
+            batch: TransmitBatch::new(),
+            cut_at: Cut::Nowhere,
+        }
     }
 
     /// Opens a connection and upgrades it.
     pub(crate) fn connect(&mut self, plane: Plane, target: &str) -> PeerId {
         let number = u16::try_from(self.peers.len()).expect("few peers");
-        let address = SocketAddr::from(([198, 51, 100, 20], 10_000 + number));
+        let address = SocketAddr::new(HOST, 10_000 + number);
         let conn = self.server.handle_accept(self.now, plane, address).expect("admitted");
         let config = TransportConfig::new(&Limits::default(), 1 << 20);
         let transport = Transport::connect(None, "localhost", target, [7; 16], config)
@@ -87,6 +114,7 @@ impl World {
             closed: None,
             ended: None,
             reads: true,
+            written: 0,
         });
         self.pump();
         PeerId(self.peers.len() - 1)
@@ -142,20 +170,34 @@ impl World {
         let mut moved = false;
         let out = peer.transport.outbound().to_vec();
         peer.transport.consume(out.len());
-        for piece in out.chunks(self.chunk.min(1 << 20)) {
+        let (done, whole) = (peer.written, 1 << 20);
+        peer.written += out.len();
+        let (head, tail) = match self.cut_at {
+            Cut::Once { peer, position } if peer == at => {
+                out.split_at(position.saturating_sub(done).min(out.len()))
+            }
+            Cut::Nowhere | Cut::Every(_) | Cut::Once { .. } => out.split_at(0),
+        };
+        let chunk = if let Cut::Every(bytes) = self.cut_at { bytes } else { whole };
+        for piece in head.chunks(whole).chain(tail.chunks(chunk)) {
             self.server.handle_bytes(self.now, peer.conn, piece);
             moved = true;
         }
         if peer.reads {
             let text = self.server.outbound(peer.conn).to_vec();
             self.server.consume(self.now, peer.conn, text.len());
-            for piece in text.chunks(self.chunk.min(1 << 20)) {
+            for piece in text.chunks(chunk) {
                 peer.transport.handle_bytes(piece);
                 moved = true;
             }
             collect(peer);
         }
         moved
+    }
+
+    /// How many bytes each peer has written.
+    pub(crate) fn written(&self) -> Vec<usize> {
+        self.peers.iter().map(|peer| peer.written).collect()
     }
 
     /// Lets time pass, from deadline to deadline.

@@ -38,7 +38,7 @@ fn the_media_path_touches_no_heap_in_any_mode() {
         assert_eq!(stats.packets_out - before, copies, "the path was really taken");
         assert!(stats.discovery_replies > 100, "discovery was answered");
         for reason in [DropReason::Replayed, DropReason::UnknownSsrc, DropReason::Unrecognised] {
-            assert!(stats.drops(reason) > 100, "{} was met", reason.name());
+            assert!(stats.drops.of(reason) > 100, "{} was met", reason.name());
         }
     }
 }

@@ -223,6 +223,7 @@ impl ChatServer {
                 self.events.push_back(ChatEvent::Refused(error.message));
             }
             ServerMessage::HeartbeatAck { .. }
+            | ServerMessage::InfoData(_)
             | ServerMessage::UnknownInfo { .. }
             | ServerMessage::Unknown { .. } => {}
         }

@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) ssrc: Ssrc,
     /// The connection that serves it; `None` while it is detached and can be resumed.
     pub(crate) conn: Option<ConnId>,
+    /// Since when it has had none.
+    pub(crate) detached: Option<Timestamp>,
     /// Whether it has a key, so that it hears and is announced to the others.
     pub(crate) live: bool,
     /// The speaking flags that the others were last told.
@@ -48,6 +50,7 @@ impl Session {
             leg,
             ssrc,
             conn: Some(conn),
+            detached: None,
             live: false,
             speaking: 0,
             announced: BTreeSet::new(),
@@ -80,14 +83,27 @@ impl Session {
     }
 
     /// What a client that resumes after `seq_ack` has missed; `None` when that is not all here.
-    /// No number means: everything that is kept.
+    /// No number means: everything that is kept. Before version 8 there is no replay.
     pub(crate) fn replay(&mut self, now: Timestamp, seq_ack: Option<u16>) -> Option<Vec<String>> {
+        if !self.version.numbered() {
+            return Some(Vec::new());
+        }
         let after = match seq_ack {
             None => self.log.oldest()?,
             Some(seq) => WireSeq::decode(seq, self.log.sent())?,
         };
         let texts = self.log.replay_after(now, after)?;
         Some(texts.map(str::to_owned).collect())
+    }
+
+    /// Bytes kept for a resume.
+    pub(crate) const fn kept_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
+    /// Forgets what is kept; only what comes now can be resumed.
+    pub(crate) fn forget_kept(&mut self) {
+        self.log.evict_all();
     }
 
     /// The users whom this client believes present.

@@ -3,11 +3,11 @@
 //! Before READY a mistake closes the connection; after READY it is refused alone, because the
 //! deployed chat server never comes back from a close. Only text that is no JSON still closes.
 
-use crate::command::{Command, Target};
+use super::revision::Refusal;
 use crate::ids::ControlId;
 use crate::reasons::CloseReason;
 use crate::wire::json::WireError;
-use crate::wire::lvsp::{ChatMessage, FEATURE_ERRORS, Place, VoiceFlagsUpdate, VoiceUpdate, info};
+use crate::wire::lvsp::{ChatMessage, FEATURE_ERRORS};
 use crate::wire::secret::Secret;
 
 /// How far a connection has come.
@@ -17,7 +17,7 @@ pub(crate) enum Stage {
     Fresh,
     /// Identified, but another connection of the same chat server is asked whether it lives.
     Waiting(ControlId),
-    /// READY went out.
+    /// It may give orders.
     Live(ControlId),
 }
 
@@ -36,18 +36,16 @@ pub(crate) struct Resume {
 /// What a message asks of the parent.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Nothing.
-    Nothing,
     /// Check this token and begin a session.
     Identify { token: Secret, errors: bool },
     /// Check this token and take the session up again.
     Resume(Resume),
     /// Answer; `s` is the newest number that the chat server has.
     Heartbeat { s: u64 },
-    /// Carry this out. `kind` is the INFO type to answer with.
-    Command { kind: u32, command: Command },
+    /// An order, to be read in the session's revision.
+    Order(ControlId, ChatMessage),
     /// Refuse this message alone.
-    Refuse { kind: Option<u32>, why: String },
+    Refuse(ControlId, Refusal),
     /// Close the connection.
     Fail { reason: CloseReason, why: String },
 }
@@ -84,7 +82,7 @@ impl Link {
             (Stage::Waiting(_), Ok(_)) => {
                 Step::Fail { reason: CloseReason::ControlGeneral, why: "wait for READY".to_owned() }
             }
-            (Stage::Live(_), Ok(message)) => live_step(message),
+            (Stage::Live(client), Ok(message)) => Step::Order(client, message),
         }
     }
 
@@ -97,75 +95,11 @@ impl Link {
             Stage::Fresh | Stage::Waiting(_) => {
                 Step::Fail { reason: CloseReason::ControlGeneral, why }
             }
-            Stage::Live(_) => Step::Refuse { kind: None, why },
+            Stage::Live(client) => Step::Refuse(client, Refusal::from_wire(None, error)),
         }
     }
 }
 
 fn lists_errors(features: &[String]) -> bool {
     features.iter().any(|feature| feature == FEATURE_ERRORS)
-}
-
-fn live_step(message: ChatMessage) -> Step {
-    match message {
-        ChatMessage::InfoChannel(stated) => {
-            let channel = stated.id;
-            let command = if stated.deleted {
-                Command::DestroyChannel { channel }
-            } else {
-                Command::SetChannel { channel, guild: stated.guild_id, bitrate: stated.bitrate }
-            };
-            Step::Command { kind: info::CHANNEL, command }
-        }
-        ChatMessage::InfoVoice(update) => {
-            Step::Command { kind: info::VST, command: voice_command(update) }
-        }
-        ChatMessage::VstRequest(request) => Step::Command {
-            kind: info::VST,
-            command: Command::Place {
-                user: request.user_id,
-                channel: request.channel_id,
-                guild: request.guild_id,
-                session_id: request.session_id,
-                token: request.token,
-                flags: request.flags,
-            },
-        },
-        ChatMessage::Identify { .. } | ChatMessage::Resume { .. } => {
-            Step::Refuse { kind: None, why: "already identified".to_owned() }
-        }
-        ChatMessage::Unknown { op } => {
-            Step::Refuse { kind: None, why: format!("op {op} is not known") }
-        }
-        ChatMessage::UnknownInfo { kind } => {
-            Step::Refuse { kind: None, why: format!("d.type {kind} is not known") }
-        }
-        // Decided before the stage was looked at.
-        ChatMessage::Heartbeat { .. } => Step::Nothing,
-    }
-}
-
-/// A voice state with `channel_id: null` is a leave; so is one that is named by its session alone.
-fn voice_command(update: VoiceUpdate) -> Command {
-    let leaves = match update.channel_id {
-        Place::Gone => true,
-        Place::Unstated => {
-            update.session_id.is_some() && update.flags == VoiceFlagsUpdate::default()
-        }
-        Place::In(_) => false,
-    };
-    let target = Target {
-        session_id: update.session_id,
-        user: update.user_id,
-        guild: update.guild_id,
-        channel: match update.channel_id {
-            Place::In(channel) => Some(channel),
-            Place::Gone | Place::Unstated => None,
-        },
-    };
-    if leaves {
-        Command::Remove { target }
-    } else {
-        Command::SetFlags { target, flags: update.flags }
-    }
 }

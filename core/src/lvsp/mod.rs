@@ -1,8 +1,9 @@
 //! The server's role in LVSP, without sockets and without channels.
 //!
-//! [`link`] is one connection of a chat server: which message is legal when, and which
-//! [`crate::command::Command`] it stands for. [`session`] is what survives the connection:
-//! numbers, replay, the state dump's cursor. Membership belongs to `server`.
+//! [`link`] is one connection of a chat server: which message is legal when. [`session`] is what
+//! survives the connection: numbers, replay, the state dump's cursor, and what is yet to be told
+//! ([`outbox`]). [`revision`] turns a revision's messages into [`crate::command::Command`]s and
+//! news into its messages. Membership belongs to `server`.
 //!
 //! ```text
 //!            HELLO out         IDENTIFY / RESUME ok
@@ -13,4 +14,6 @@
 //! ```
 
 pub(crate) mod link;
+pub(crate) mod outbox;
+pub(crate) mod revision;
 pub(crate) mod session;

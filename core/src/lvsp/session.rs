@@ -1,14 +1,25 @@
 //! A control session: what survives the connection of a chat server.
 //!
-//! It numbers every INFO from 1 on and keeps it for RESUME, and holds the cursor of a state dump.
-//! A dump is written piece by piece whenever little waits on the connection; its messages are
-//! numbered but not kept, so a link lost during a dump starts it again.
+//! It knows the revision that is spoken, numbers every INFO from 1 on, keeps it for RESUME, and
+//! holds what is yet to be told. All of that is written piece by piece, whenever little waits on
+//! the connection:
+//!
+//! ```text
+//! IDENTIFY ───────────────────────────────▶ Live: marks, as they come
+//! RESUME ─▶ Replay ─▶ Settle: marks ─ READY ─▶ Live
+//!       └─▶ Dump ─────────────────── READY ─▶ Live
+//! ```
+//!
+//! Messages of a dump are numbered but not kept, so a link lost during a dump starts it again.
 
+use crate::command::Command;
 use crate::ids::{ChannelId, ConnId, UserId};
 use crate::limits::Limits;
+use crate::lvsp::outbox::{Mark, Outbox, Subject};
+use crate::lvsp::revision::{News, Refusal, Speech};
 use crate::replay_log::{Bounds, ReplayLog};
 use crate::time::Timestamp;
-use crate::wire::lvsp::ServerMessage;
+use crate::wire::lvsp::{ChatMessage, InfoError};
 use crate::wire::secret::Secret;
 
 /// How far a state dump has come. `P` is the position among voice states.
@@ -20,6 +31,19 @@ pub(crate) enum Dump<P> {
     VoiceStates(Option<(UserId, P)>),
 }
 
+/// What is being written to the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase<P> {
+    /// What was sent before, behind this position.
+    Replay(u64),
+    /// What happened while the link was lost.
+    Settle,
+    /// Everything that is in force.
+    Dump(Dump<P>),
+    /// What happens.
+    Live,
+}
+
 /// One chat server's session.
 #[derive(Debug)]
 pub(crate) struct Session<P> {
@@ -29,33 +53,72 @@ pub(crate) struct Session<P> {
     pub(crate) conn: Option<ConnId>,
     /// Whether the chat server wants to be told of refused messages.
     pub(crate) errors: bool,
-    /// The dump under way.
-    pub(crate) dump: Option<Dump<P>>,
+    pub(crate) phase: Phase<P>,
+    pub(crate) speech: Speech,
+    outbox: Outbox<P>,
     log: ReplayLog,
 }
 
-impl<P> Session<P> {
-    pub(crate) const fn new(id: Secret, conn: ConnId, errors: bool, limits: &Limits) -> Self {
+impl<P: Copy + Ord> Session<P> {
+    pub(crate) const fn new(
+        id: Secret,
+        conn: ConnId,
+        errors: bool,
+        speech: Speech,
+        limits: &Limits,
+    ) -> Self {
         let bounds = Bounds {
             messages: limits.control_replay_messages,
             bytes: limits.control_replay_bytes,
             age: limits.control_replay_ms.duration(),
         };
-        Self { id, conn: Some(conn), errors, dump: None, log: ReplayLog::new(bounds) }
+        Self {
+            id,
+            conn: Some(conn),
+            errors,
+            phase: Phase::Live,
+            speech,
+            outbox: Outbox::new(),
+            log: ReplayLog::new(bounds),
+        }
     }
 
-    /// Numbers an INFO and keeps it for replay; `None` when no connection can carry it now.
-    pub(crate) fn number(&mut self, now: Timestamp, info: &ServerMessage) -> Option<String> {
-        let text = info.encode(Some(self.log.next_position()));
+    /// Reads an order in the session's revision.
+    pub(crate) fn read(&mut self, message: ChatMessage) -> Result<Command, Refusal> {
+        self.speech.read(message)
+    }
+
+    /// Notes that something is to be told.
+    pub(crate) fn mark(&mut self, subject: Subject<P>, mark: Mark) {
+        self.outbox.put(subject, mark);
+    }
+
+    /// Notes that an order was refused, if the chat server wants to know.
+    pub(crate) fn mark_refusal(&mut self, refusal: InfoError) {
+        if self.errors {
+            self.outbox.put_refusal(refusal);
+        }
+    }
+
+    /// The oldest thing that is to be told. Nothing while the revision is undecided.
+    pub(crate) fn take_mark(&mut self) -> Option<(Subject<P>, Mark)> {
+        if self.speech.is_decided() { self.outbox.take() } else { None }
+    }
+
+    /// Numbers news and keeps them for replay; `None` where the revision has no form for them.
+    pub(crate) fn number(&mut self, now: Timestamp, news: News) -> Option<String> {
+        let message = self.speech.write(news)?;
+        let text = message.encode(Some(self.log.next_position()));
         self.log.keep(now, text.clone());
-        self.conn.map(|_| text)
+        Some(text)
     }
 
-    /// Numbers an INFO of a state dump.
-    pub(crate) fn number_dumped(&mut self, info: &ServerMessage) -> String {
-        let text = info.encode(Some(self.log.next_position()));
+    /// Numbers news of a state dump, which are not kept.
+    pub(crate) fn number_dumped(&mut self, news: News) -> Option<String> {
+        let message = self.speech.write(news)?;
+        let text = message.encode(Some(self.log.next_position()));
         self.log.skip();
-        text
+        Some(text)
     }
 
     /// The chat server has everything up to `s`.
@@ -63,12 +126,43 @@ impl<P> Session<P> {
         self.log.acknowledge(s);
     }
 
-    /// What came after `seq`; `None` when that is not all here, or a dump was cut short.
-    pub(crate) fn replay(&mut self, now: Timestamp, seq: u64) -> Option<Vec<String>> {
-        if self.dump.is_some() {
+    /// Begins to catch up a chat server that has everything up to `seq`: with what it missed, or
+    /// with everything when that is not all here any more.
+    pub(crate) fn catch_up(&mut self, now: Timestamp, seq: Option<u64>) {
+        let dumping = matches!(self.phase, Phase::Dump(_));
+        self.phase = match seq.filter(|seq| !dumping && self.log.replays_from(now, *seq)) {
+            Some(seq) => Phase::Replay(seq),
+            None => self.begin_dump(),
+        };
+    }
+
+    fn begin_dump(&mut self) -> Phase<P> {
+        if !self.speech.is_decided() {
+            // Nothing was told yet, so that every mark still stands.
+            return Phase::Settle;
+        }
+        // Everything is about to be told.
+        self.outbox.clear();
+        Phase::Dump(Dump::Channels(None))
+    }
+
+    /// The message behind `after`, which moves the replay on. What was evicted meanwhile turns it
+    /// into a dump.
+    pub(crate) fn replay_next(&mut self, now: Timestamp, after: u64) -> Option<String> {
+        if !self.log.replays_from(now, after) {
+            self.phase = self.begin_dump();
             return None;
         }
-        let texts = self.log.replay_after(now, seq)?;
-        Some(texts.map(str::to_owned).collect())
+        match self.log.behind(after) {
+            Some((position, text)) => {
+                let text = text.to_owned();
+                self.phase = Phase::Replay(position);
+                Some(text)
+            }
+            None => {
+                self.phase = Phase::Settle;
+                None
+            }
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum RelayCommand {
         ssrc: Ssrc,
         /// Address of its gateway connection, if that says anything about the client.
         peer: Option<IpAddr>,
+        /// The channel's figure, in bits a second.
+        bitrate: u32,
         /// Whether it may speak and hear from the start.
         permissions: Permissions,
     },
@@ -46,6 +48,13 @@ pub enum RelayCommand {
         leg: LegId,
         /// What holds from now on.
         permissions: Permissions,
+    },
+    /// The channel's bitrate changed.
+    SetBitrate {
+        /// The room.
+        room: RoomId,
+        /// Bits a second.
+        bitrate: u32,
     },
     /// The participant is gone.
     Close {
@@ -73,6 +82,9 @@ pub enum RelayEvent {
         leg: LegId,
         /// Where its media goes now.
         address: SocketAddr,
+        /// Whether the gateway connection does not vouch for that address; see
+        /// [`ForeignUdp`](crate::config::ForeignUdp).
+        foreign: bool,
     },
     /// The first packet of this leg that was forwarded or would have been.
     Heard {

@@ -11,15 +11,18 @@ use std::net::SocketAddr;
 
 use crate::ids::LegId;
 use crate::media::batch::TransmitBatch;
-use crate::media::leg::{Keyed, Leg, Spent};
+use crate::media::leg::{Leg, Spent};
 use crate::media::news::{News, Note};
 use crate::reasons::DropReason;
 use crate::stats::RelayStats;
 use crate::time::Timestamp;
-use crate::wire::{discovery, rtp};
+use crate::wire::rtp;
 
 /// Fixed header, extension preamble, extension: what a copy has before the payload.
 pub(super) const HEAD_BYTES: usize = rtp::FORWARD_CLEAR_LEN + rtp::FORWARD_EXTENSION_LEN;
+
+/// The largest reply: a discovery response, or a receiver report sealed in any mode.
+pub(super) const REPLY_BYTES: usize = 80;
 
 /// What one datagram leads to.
 ///
@@ -55,9 +58,17 @@ enum Work<'a> {
 pub(super) struct Reply {
     pub(super) leg: LegId,
     pub(super) address: SocketAddr,
-    pub(super) bytes: [u8; discovery::LEN],
+    pub(super) bytes: [u8; REPLY_BYTES],
     pub(super) length: usize,
-    pub(super) is_discovery: bool,
+    pub(super) kind: ReplyKind,
+}
+
+/// What a reply answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ReplyKind {
+    Discovery,
+    Ping,
+    SenderReport,
 }
 
 /// A packet for everybody else in the room.
@@ -78,7 +89,7 @@ pub(super) struct Copies<'a> {
 
 impl<'a> Fanout<'a> {
     pub(super) fn dropped(stats: &'a mut RelayStats, reason: DropReason) -> Self {
-        stats.count_drops(reason, 1);
+        stats.drops.count(reason, 1);
         Self { work: Work::Dropped(reason), stats }
     }
 
@@ -121,7 +132,7 @@ impl Drop for Fanout<'_> {
             Work::Reply(_) => 1,
             Work::Copies(copies) => copies.remaining(),
         };
-        self.stats.count_drops(DropReason::Unfilled, unfilled);
+        self.stats.drops.count(DropReason::Unfilled, unfilled);
     }
 }
 
@@ -130,7 +141,11 @@ impl Reply {
         if !batch.push(&self.bytes[..self.length], self.leg, self.address) {
             return Filled::BatchFull;
         }
-        stats.discovery_replies += u64::from(self.is_discovery);
+        match self.kind {
+            ReplyKind::Discovery => stats.discovery_replies += 1,
+            ReplyKind::SenderReport => stats.reports += 1,
+            ReplyKind::Ping => {}
+        }
         Filled::Done
     }
 }
@@ -138,15 +153,16 @@ impl Reply {
 impl Copies<'_> {
     fn fill(&mut self, batch: &mut TransmitBatch, stats: &mut RelayStats) -> Filled {
         while let Some(leg) = self.legs.get_mut(self.next) {
-            let Some((address, keyed)) = receiver(self.sender == self.next, leg) else {
+            let Some(address) = receiver(self.sender == self.next, leg) else {
                 self.next += 1;
                 continue;
             };
-            if let Some(reason) = keyed.spent.drop_reason() {
-                stats.count_drops(reason, 1);
+            let Some(keyed) = leg.keyed.as_mut().filter(|keyed| keyed.spent == Spent::No) else {
+                let spent = leg.keyed.as_ref().and_then(|keyed| keyed.spent.drop_reason());
+                count(leg, stats, spent.unwrap_or(DropReason::NoKey));
                 self.next += 1;
                 continue;
-            }
+            };
             let clear_bytes =
                 if keyed.mode().is_rtpsize() { rtp::FORWARD_CLEAR_LEN } else { rtp::FIXED_LEN };
             let (clear, hidden) = self.head.split_at(clear_bytes);
@@ -155,9 +171,13 @@ impl Copies<'_> {
                 return Filled::BatchFull;
             };
             self.next += 1;
+            if !leg.binding.spend(length) {
+                count(leg, stats, DropReason::ForeignAddress);
+                continue;
+            }
             let Some(written) = keyed.seal(clear, [hidden, self.payload], space) else {
                 keyed.spent = Spent::Exhausted;
-                stats.count_drops(DropReason::KeyExhausted, 1);
+                count(leg, stats, DropReason::KeyExhausted);
                 self.news.note(leg, Note::Exhausted);
                 continue;
             };
@@ -190,11 +210,14 @@ impl Copies<'_> {
     }
 }
 
-/// Where a copy for this leg goes and what seals it, if it is to get one.
+/// Where a copy for this leg goes, if it is to get one.
 #[inline]
-fn receiver(is_sender: bool, leg: &mut Leg) -> Option<(SocketAddr, &mut Keyed)> {
-    if is_sender || !leg.permissions.hear {
-        return None;
-    }
-    Some((leg.binding.address()?, leg.keyed.as_mut()?))
+fn receiver(is_sender: bool, leg: &Leg) -> Option<SocketAddr> {
+    if is_sender || !leg.receives() { None } else { leg.binding.address() }
+}
+
+/// Counts a copy that is not made, for the relay and for the leg.
+fn count(leg: &mut Leg, stats: &mut RelayStats, reason: DropReason) {
+    stats.drops.count(reason, 1);
+    leg.figures.drops.count(reason, 1);
 }

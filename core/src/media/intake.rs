@@ -2,8 +2,8 @@
 //!
 //! length and source, kind, (RTP) version and lengths, one look-up of the SSRC, key, authentication,
 //! nonce guard, sequence window, address, lengths inside the plaintext, rates, permission. Not
-//! here: what happens to an accepted packet (`fanout.rs`), and the addresses and keys themselves
-//! (`leg.rs`).
+//! here: what happens to an accepted packet (`fanout.rs`), addresses (`binding.rs`), keys (`leg.rs`)
+//! and figures (`reception.rs`).
 //!
 //! Nothing that was not authenticated changes anything but counters, reply rates, and the
 //! addresses proposed for a leg that has none.
@@ -13,17 +13,19 @@ use std::net::SocketAddr;
 
 use crate::crypto::mode::Mode;
 use crate::crypto::replay::Accepted;
-use crate::ids::Ssrc;
+use crate::ids::{LegId, Ssrc};
 use crate::media::batch::DATAGRAM_BYTES;
-use crate::media::fanout::{HEAD_BYTES, Reply};
-use crate::media::leg::{Move, OpenFailure, is_forbidden};
+use crate::media::binding::{Move, Standing, is_forbidden};
+use crate::media::fanout::{HEAD_BYTES, REPLY_BYTES, Reply, ReplyKind};
+use crate::media::leg::OpenFailure;
 use crate::media::news::Note;
+use crate::media::rate::Rate;
 use crate::media::relay::{Relay, unbind};
 use crate::media::room::Place;
 use crate::reasons::DropReason;
 use crate::time::Timestamp;
 use crate::wire::discovery::{self, Kind};
-use crate::wire::rtcp::{self, RtcpHeader};
+use crate::wire::rtcp::{self, RtcpHeader, SenderReport};
 use crate::wire::rtp::{self, Elements, RtpHeader};
 
 /// What is to be done with a datagram that is not dropped.
@@ -42,23 +44,31 @@ impl Relay {
         if packet.len() > DATAGRAM_BYTES {
             return Err(DropReason::Malformed);
         }
-        if is_forbidden(from, self.loopback_allowed) {
+        if is_forbidden(from, self.config.loopback) {
             return Err(DropReason::ForbiddenAddress);
         }
         match Kind::of(packet) {
             Kind::Rtp => self.judge_rtp(from, packet),
-            Kind::Rtcp => Err(self.judge_rtcp(packet)),
-            Kind::Discovery(ssrc) => self.judge_discovery(from, ssrc).map(Verdict::Reply),
+            Kind::Rtcp => self.judge_rtcp(from, packet).map(Verdict::Reply),
+            Kind::Discovery(ssrc) => self.judge_discovery(from, ssrc, false).map(Verdict::Reply),
+            Kind::LegacyDiscovery(ssrc) if self.config.legacy_modes => {
+                self.judge_discovery(from, ssrc, true).map(Verdict::Reply)
+            }
             Kind::Ping(opaque) => self.judge_ping(from, opaque).map(Verdict::Reply),
             Kind::Keepalive => Err(DropReason::Keepalive),
-            // The old discovery is off: nobody has answered it since 2023.
+            // Nobody has answered the old discovery since 2023.
             Kind::LegacyDiscovery(_) | Kind::Other => Err(DropReason::Unrecognised),
         }
     }
 
     /// Answered while the leg has no address, to whoever asks: what is learned is only where
     /// the request came from. A leg that has a key but no address yet is bound by it.
-    fn judge_discovery(&mut self, from: SocketAddr, ssrc: Ssrc) -> Result<Reply, DropReason> {
+    fn judge_discovery(
+        &mut self,
+        from: SocketAddr,
+        ssrc: Ssrc,
+        legacy: bool,
+    ) -> Result<Reply, DropReason> {
         let place = self.rooms.find(ssrc).ok_or(DropReason::UnknownSsrc)?;
         let leg = self.rooms.at(place);
         if leg.ssrc != ssrc {
@@ -66,6 +76,9 @@ impl Relay {
         }
         if leg.binding.address().is_some_and(|bound| bound != from) {
             return Err(DropReason::DiscoveryBound);
+        }
+        if leg.binding.standing(from) == Standing::Refused {
+            return Err(DropReason::ForeignAddress);
         }
         if !leg.discovery.take(self.now, self.limits.discovery, 1) {
             return Err(DropReason::DiscoveryLimited);
@@ -76,9 +89,14 @@ impl Relay {
             self.follow(place, from);
         }
         let leg = self.rooms.at(place).id;
-        let mut bytes = [0; discovery::LEN];
-        discovery::write_response(&mut bytes, ssrc, from);
-        Ok(Reply { leg, address: from, length: bytes.len(), bytes, is_discovery: true })
+        if legacy {
+            let mut response = [0; discovery::LEGACY_LEN];
+            discovery::write_legacy_response(&mut response, ssrc, from);
+            return Ok(reply(leg, from, &response, ReplyKind::Discovery));
+        }
+        let mut response = [0; discovery::LEN];
+        discovery::write_response(&mut response, ssrc, from);
+        Ok(reply(leg, from, &response, ReplyKind::Discovery))
     }
 
     /// A ping names no SSRC, so that only the address tells whose it is.
@@ -88,20 +106,48 @@ impl Relay {
         if !leg.ping.take(self.now, self.limits.ping, 1) {
             return Err(DropReason::Ping);
         }
-        let pong = discovery::pong(opaque);
-        let mut bytes = [0; discovery::LEN];
-        bytes[..pong.len()].copy_from_slice(&pong);
-        Ok(Reply { leg: id, address: from, length: pong.len(), bytes, is_discovery: false })
+        Ok(reply(id, from, &discovery::pong(opaque), ReplyKind::Ping))
     }
 
-    /// RTCP is never relayed. It is opened all the same, because its nonces count.
-    fn judge_rtcp(&mut self, packet: &mut [u8]) -> DropReason {
-        let Some(header) = RtcpHeader::parse(packet) else { return DropReason::Malformed };
-        let Some(place) = self.rooms.find(header.sender) else { return DropReason::UnknownSsrc };
-        match self.open_packet(place, packet, |_| rtcp::CLEAR_LEN) {
-            Ok(_) => DropReason::Rtcp,
-            Err(reason) => reason,
+    /// RTCP is never relayed. A sender report is answered with a report of our own, from time to
+    /// time; anything else is opened all the same, because its nonces count.
+    fn judge_rtcp(&mut self, from: SocketAddr, packet: &mut [u8]) -> Result<Reply, DropReason> {
+        let header = RtcpHeader::parse(packet).ok_or(DropReason::Malformed)?;
+        let place = self.rooms.find(header.sender).ok_or(DropReason::UnknownSsrc)?;
+        let reply = self.judge_report(place, from, &header, packet);
+        reply.map_err(|reason| self.attribute(place, reason))
+    }
+
+    fn judge_report(
+        &mut self,
+        place: Place,
+        from: SocketAddr,
+        header: &RtcpHeader,
+        packet: &mut [u8],
+    ) -> Result<Reply, DropReason> {
+        let (mode, _, body) = self.open_packet(place, packet, |_| rtcp::CLEAR_LEN)?;
+        let sent = SenderReport::parse(body).filter(|_| header.is_sender_report());
+        let leg = self.rooms.at(place);
+        // Without a counter the nonce is the header, which would be the same in every report.
+        let answerable = leg.binding.address() == Some(from) && mode.suffix_len() > 0;
+        let sent = sent.filter(|_| answerable).ok_or(DropReason::Rtcp)?;
+        let block = leg.reception.report(self.now, leg.ssrc.0, &sent).ok_or(DropReason::Rtcp)?;
+        let report = rtcp::receiver_report(&block);
+        let (clear, hidden) = report.split_at(rtcp::CLEAR_LEN);
+        let mut sealed = [0; REPLY_BYTES];
+        let keyed = leg.keyed.as_mut().ok_or(DropReason::NoKey)?;
+        if let Some(spent) = keyed.spent.drop_reason() {
+            return Err(spent);
         }
+        let length =
+            keyed.seal(clear, [hidden, &[]], &mut sealed).ok_or(DropReason::KeyExhausted)?;
+        Ok(reply(leg.id, from, &sealed[..length], ReplyKind::SenderReport))
+    }
+
+    /// Counts a drop for the leg that the packet named.
+    fn attribute(&mut self, place: Place, reason: DropReason) -> DropReason {
+        self.rooms.at(place).figures.drops.count(reason, 1);
+        reason
     }
 
     fn judge_rtp<'p>(
@@ -109,12 +155,23 @@ impl Relay {
         from: SocketAddr,
         packet: &'p mut [u8],
     ) -> Result<Verdict<'p>, DropReason> {
-        let bytes = packet.len() as u64;
         let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
         let place = self.rooms.find(header.ssrc).ok_or(DropReason::UnknownSsrc)?;
+        let verdict = self.judge_audio(place, from, &header, packet);
+        verdict.map_err(|reason| self.attribute(place, reason))
+    }
+
+    fn judge_audio<'p>(
+        &mut self,
+        place: Place,
+        from: SocketAddr,
+        header: &RtpHeader,
+        packet: &'p mut [u8],
+    ) -> Result<Verdict<'p>, DropReason> {
+        let bytes = packet.len();
         let (mode, clear, plaintext) =
             self.open_packet(place, packet, |mode| header.clear_len(mode.is_rtpsize()))?;
-        self.check_sequence(place, from, &header)?;
+        self.check_sequence(place, from, header)?;
         if header.payload_type != rtp::OPUS {
             return Err(DropReason::PayloadType);
         }
@@ -123,14 +180,11 @@ impl Relay {
         if payload.len() > self.limits.payload_bytes {
             return Err(DropReason::TooLarge);
         }
+        self.check_rates(place, payload.len())?;
         let leg = self.rooms.at(place);
-        if !leg.packets.take(self.now, self.limits.sender_packets, 1)
-            || !leg.bits.take(self.now, self.limits.sender_bits, 8 * payload.len() as u64)
-        {
-            return Err(DropReason::RateLimited);
-        }
+        leg.binding.note_received(from, bytes);
         leg.figures.packets_in += 1;
-        leg.figures.bytes_in += bytes;
+        leg.figures.bytes_in += bytes as u64;
         self.stats.packets_in += 1;
         let first = leg.keyed.as_mut().is_some_and(|keyed| !mem::replace(&mut keyed.heard, true));
         if first {
@@ -139,8 +193,26 @@ impl Relay {
         if !leg.permissions.speak {
             return Err(DropReason::Muted);
         }
-        let head = forwarded_head(&header, elements, self.now);
+        let head = forwarded_head(header, elements, self.now);
         Ok(Verdict::Forward { from: place, head, payload })
+    }
+
+    /// The sender's own rates, and its channel's.
+    fn check_rates(&mut self, place: Place, payload_bytes: usize) -> Result<(), DropReason> {
+        let channel = Rate::over_two_seconds(2 * u64::from(self.rooms.bitrate(place.room)));
+        let (leg, bits) = (self.rooms.at(place), 8 * payload_bytes as u64);
+        if !leg.packets.take(self.now, self.limits.sender_packets, 1)
+            || !leg.bits.take(self.now, self.limits.sender_bits, bits)
+        {
+            return Err(DropReason::RateLimited);
+        }
+        if !leg.channel_bits.take(self.now, channel, bits) {
+            leg.figures.over_bitrate += 1;
+            if self.config.enforce_bitrate {
+                return Err(DropReason::OverBitrate);
+            }
+        }
+        Ok(())
     }
 
     /// Authenticates and opens a packet of this leg, and shows its nonce to the guard.
@@ -179,11 +251,20 @@ impl Relay {
             return Err(DropReason::PayloadType);
         }
         let keyed = leg.keyed.as_mut().ok_or(DropReason::NoKey)?;
-        match keyed.window.accept(header.sequence) {
+        let accepted = keyed.window.accept(header.sequence);
+        let newest = keyed.window.highest().map(|highest| highest as u16);
+        leg.reception.note(self.now, header.timestamp, accepted);
+        match accepted {
             Accepted::Newest(_) => self.follow(place, from),
             Accepted::Late(_) => {}
             Accepted::Restarted(_) => self.stats.sequence_restarts += 1,
-            Accepted::Replayed => return Err(DropReason::Replayed),
+            Accepted::Replayed => {
+                if newest == Some(header.sequence) {
+                    let back = leg.binding.follow_back(from);
+                    self.note_move(place, from, back);
+                }
+                return Err(DropReason::Replayed);
+            }
             Accepted::TooOld => return Err(DropReason::TooOld),
         }
         Ok(())
@@ -191,8 +272,13 @@ impl Relay {
 
     /// Binds a leg to `from`, or moves it there, as far as its rates allow.
     fn follow(&mut self, place: Place, from: SocketAddr) {
+        let step = self.rooms.at(place).binding.follow(self.now, from, self.limits.rebinds);
+        self.note_move(place, from, step);
+    }
+
+    fn note_move(&mut self, place: Place, from: SocketAddr, step: Move) {
         let leg = self.rooms.at(place);
-        match leg.binding.follow(self.now, from, self.limits.rebinds) {
+        match step {
             Move::Stayed => return,
             Move::Bound => {}
             Move::Moved { from: old } => {
@@ -201,8 +287,16 @@ impl Relay {
             }
         }
         self.by_address.insert(from, leg.id);
+        self.stats.foreign_binds += u64::from(leg.binding.is_foreign());
         self.news.note(leg, Note::Bound);
     }
+}
+
+/// A datagram back to where one came from. `datagram` is at most [`REPLY_BYTES`] long.
+fn reply(leg: LegId, address: SocketAddr, datagram: &[u8], kind: ReplyKind) -> Reply {
+    let mut bytes = [0; REPLY_BYTES];
+    bytes[..datagram.len()].copy_from_slice(datagram);
+    Reply { leg, address, bytes, length: datagram.len(), kind }
 }
 
 /// The head of every copy: the sender's sequence, timestamp and SSRC, and nothing else of it but

@@ -16,12 +16,14 @@
 //! to a relay only through commands.
 
 pub mod batch;
+mod binding;
 pub mod command;
 pub mod fanout;
 mod intake;
 mod leg;
 mod news;
 mod rate;
+mod reception;
 pub mod relay;
 mod room;
 

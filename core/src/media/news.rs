@@ -123,7 +123,8 @@ impl News {
             if let Some(leg) = rooms.leg_mut(id) {
                 let bound = mem::take(&mut leg.news.bound);
                 if let Some(address) = leg.binding.address().filter(|_| bound) {
-                    return Some(RelayEvent::Bound { leg: id, address });
+                    let foreign = leg.binding.is_foreign();
+                    return Some(RelayEvent::Bound { leg: id, address, foreign });
                 }
                 if mem::take(&mut leg.news.heard) {
                     return Some(RelayEvent::Heard { leg: id });

@@ -20,6 +20,11 @@ impl Rate {
         Self { burst, per, interval: Duration::from_secs(1) }
     }
 
+    /// `per_s` a second, over two seconds.
+    pub(super) const fn over_two_seconds(per_s: u64) -> Self {
+        Self::per_second(2 * per_s, per_s)
+    }
+
     fn interval_micros(self) -> u64 {
         u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX)
     }

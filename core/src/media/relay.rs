@@ -2,25 +2,26 @@
 //!
 //! Decided here: what a command does, and what the host sees. Not here: which datagrams are taken
 //! (`intake.rs`), copies (`fanout.rs`), where legs are (`room.rs`), which address a leg is bound to
-//! (`leg.rs`), and who may speak or hear (the control plane, through commands).
+//! (`binding.rs`), and who may speak or hear (the control plane, through commands).
 //!
 //! Between calls nothing of a datagram is left but counters: media is never queued. From
 //! [`Relay::handle_datagram`] to the dropped [`Fanout`] nothing is allocated or freed.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use crate::ids::{LegId, RelayId, RoomId, Ssrc};
+use crate::config::MediaConfig;
+use crate::ids::{LegId, RelayId, RoomId};
 use crate::limits::Limits;
-use crate::media::command::{Permissions, RelayCommand, RelayEvent};
+use crate::media::binding::{Voucher, normalise};
+use crate::media::command::{RelayCommand, RelayEvent};
 use crate::media::fanout::{Copies, Fanout};
 use crate::media::intake::Verdict;
-pub use crate::media::leg::LegFigures;
-use crate::media::leg::{Keyed, Leg, MediaLimits, normalise};
+use crate::media::leg::{Keyed, Leg, MediaLimits};
 use crate::media::news::{News, Note};
 use crate::media::room::Rooms;
 use crate::reasons::DropReason;
-use crate::stats::RelayStats;
+use crate::stats::{LegFigures, RelayStats};
 use crate::time::Timestamp;
 use crate::wire::discovery::Kind;
 
@@ -29,7 +30,7 @@ use crate::wire::discovery::Kind;
 pub struct Relay {
     id: RelayId,
     pub(super) limits: MediaLimits,
-    pub(super) loopback_allowed: bool,
+    pub(super) config: MediaConfig,
     /// The latest time that an input carried.
     pub(super) now: Timestamp,
     pub(super) rooms: Rooms,
@@ -41,14 +42,13 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay without legs. `loopback_allowed` says whether addresses of this host may be served:
-    /// only when the socket is bound to one, or in tests.
+    /// A relay without legs.
     #[must_use]
-    pub fn new(id: RelayId, limits: &Limits, loopback_allowed: bool) -> Self {
+    pub fn new(id: RelayId, limits: &Limits, config: MediaConfig) -> Self {
         Self {
             id,
             limits: MediaLimits::new(limits),
-            loopback_allowed,
+            config,
             now: Timestamp::ZERO,
             rooms: Rooms::default(),
             by_address: HashMap::new(),
@@ -78,25 +78,31 @@ impl Relay {
     /// What one leg has sent and received, if it is open.
     #[must_use]
     pub fn leg_figures(&self, leg: LegId) -> Option<LegFigures> {
-        self.rooms.leg(leg).map(|leg| leg.figures)
+        self.rooms.leg(leg).map(Leg::figures)
+    }
+
+    /// What every leg has sent and received. For statistics now and then: it copies.
+    pub fn figures(&self) -> impl Iterator<Item = (LegId, LegFigures)> + '_ {
+        self.rooms.iter().map(|leg| (leg.id, leg.figures()))
     }
 
     /// Counts copies that the socket refused. Hosts call it instead of queueing them.
     pub fn note_unsent(&mut self, copies: u64) {
-        self.stats.count_drops(DropReason::SocketFull, copies);
+        self.stats.drops.count(DropReason::SocketFull, copies);
     }
 
     /// Counts copies that the host dropped because they were older than the latency budget.
     pub fn note_too_late(&mut self, copies: u64) {
-        self.stats.count_drops(DropReason::TooLate, copies);
+        self.stats.drops.count(DropReason::TooLate, copies);
     }
 
     /// Obeys one order. One for a leg that is gone does nothing.
     pub fn handle_command(&mut self, now: Timestamp, command: RelayCommand) {
         self.advance(now);
         match command {
-            RelayCommand::Open { leg, room, ssrc, peer, permissions } => {
-                self.open(leg, room, ssrc, peer, permissions);
+            RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions } => {
+                let voucher = Voucher { rule: self.config.foreign_udp, peer };
+                self.open(room, bitrate, Leg::new(leg, ssrc, permissions, voucher));
             }
             RelayCommand::SetKey { leg, mode, key, nonce_prefix, claimed } => {
                 let Some(leg) = self.rooms.leg_mut(leg) else { return };
@@ -105,11 +111,14 @@ impl Relay {
                 // `None` would be a mode that this build lacks, which the control plane never offers.
                 leg.keyed = Keyed::new(mode, &key, nonce_prefix, self.limits.key_hard_packets);
                 debug_assert!(leg.keyed.is_some(), "{} is not compiled in", mode.name());
+                leg.reception.restart();
                 if let Some(address) = leg.binding.settle(claimed.map(normalise)) {
                     self.by_address.insert(address, leg.id);
+                    self.stats.foreign_binds += u64::from(leg.binding.is_foreign());
                     self.news.note(leg, Note::Bound);
                 }
             }
+            RelayCommand::SetBitrate { room, bitrate } => self.rooms.set_bitrate(room, bitrate),
             RelayCommand::SetPermissions { leg, permissions } => {
                 if let Some(leg) = self.rooms.leg_mut(leg) {
                     leg.permissions = permissions;
@@ -167,7 +176,7 @@ impl Relay {
         from: SocketAddr,
         packet: &'a mut [u8],
     ) -> Fanout<'a> {
-        if let Kind::Discovery(_) = Kind::of(packet) {
+        if let Kind::Discovery(_) | Kind::LegacyDiscovery(_) = Kind::of(packet) {
             return self.handle_datagram(now, from, packet);
         }
         self.advance(now);
@@ -186,15 +195,8 @@ impl Relay {
         self.news.look_for_silence(self.now, self.limits.key_soft_packets, &mut self.rooms);
     }
 
-    fn open(
-        &mut self,
-        leg: LegId,
-        room: RoomId,
-        ssrc: Ssrc,
-        peer: Option<IpAddr>,
-        permissions: Permissions,
-    ) {
-        let fresh = self.rooms.insert(room, Leg::new(leg, ssrc, permissions, peer));
+    fn open(&mut self, room: RoomId, bitrate: u32, leg: Leg) {
+        let fresh = self.rooms.insert(room, bitrate, leg);
         debug_assert!(fresh, "leg ids and SSRCs are given out once");
         let legs = self.rooms.leg_count();
         self.news.reserve(legs);

@@ -36,6 +36,8 @@ pub(super) struct Rooms {
 #[derive(Debug)]
 struct Room {
     id: RoomId,
+    /// Bits a second.
+    bitrate: u32,
     legs: Vec<Leg>,
 }
 
@@ -83,14 +85,33 @@ impl Rooms {
         &mut self.rooms[room].legs
     }
 
+    /// The bitrate of the room at this position.
+    #[inline]
+    pub(super) fn bitrate(&self, room: usize) -> u32 {
+        self.rooms[room].bitrate
+    }
+
+    /// Changes the bitrate of a room; one without legs has none.
+    pub(super) fn set_bitrate(&mut self, room: RoomId, bitrate: u32) {
+        if let Some(slot) = self.by_room.get(&room) {
+            self.rooms[*slot].bitrate = bitrate;
+        }
+    }
+
+    /// Every leg, room by room.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Leg> {
+        self.rooms.iter().flat_map(|room| &room.legs)
+    }
+
     /// Adds a leg to its room, which is made when it does not exist. `false` if a leg of this id
     /// or with these SSRCs is there already; nothing changes then.
-    pub(super) fn insert(&mut self, room: RoomId, leg: Leg) -> bool {
+    pub(super) fn insert(&mut self, room: RoomId, bitrate: u32, leg: Leg) -> bool {
         let base = leg.ssrc.session_base();
         if self.by_leg.contains_key(&leg.id) || self.by_ssrc.contains_key(&base) {
             return false;
         }
         let slot = self.slot(room);
+        self.rooms[slot].bitrate = bitrate;
         let legs = &mut self.rooms[slot].legs;
         let place = Place { room: slot, index: legs.len() };
         self.by_leg.insert(leg.id, place);
@@ -126,7 +147,7 @@ impl Rooms {
             self.rooms[slot].id = id;
             slot
         } else {
-            self.rooms.push(Room { id, legs: Vec::new() });
+            self.rooms.push(Room { id, bitrate: 0, legs: Vec::new() });
             self.rooms.len() - 1
         };
         self.by_room.insert(id, slot);
@@ -162,11 +183,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::ForeignUdp;
+    use crate::media::binding::Voucher;
     use crate::media::command::Permissions;
     use crate::slab::Slab;
 
     fn leg(id: LegId, ssrc: u32) -> Leg {
-        Leg::new(id, Ssrc(ssrc), Permissions { speak: true, hear: true }, None)
+        let voucher = Voucher { rule: ForeignUdp::Open, peer: None };
+        Leg::new(id, Ssrc(ssrc), Permissions { speak: true, hear: true }, voucher)
     }
 
     proptest! {
@@ -184,7 +208,7 @@ mod tests {
                 let (room, ssrc) = (rooms_known[usize::from(room)], 4 * (n as u32 + 1));
                 if insert {
                     let fresh = !model.contains_key(&n);
-                    prop_assert_eq!(rooms.insert(room, leg(legs_known[n], ssrc)), fresh);
+                    prop_assert_eq!(rooms.insert(room, 64_000, leg(legs_known[n], ssrc)), fresh);
                     model.entry(n).or_insert(room);
                 } else {
                     let expected = model.remove(&n).is_some();

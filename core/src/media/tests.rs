@@ -1,9 +1,13 @@
 //! Behaviour of a relay as its host sees it. Client packets are sealed by the real ciphers.
 
+mod addresses;
+mod quality;
+
 use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
 
+use crate::config::MediaConfig;
 use crate::crypto::cipher::{Cipher, MediaKey};
 use crate::crypto::mode::Mode;
 use crate::ids::{LegId, RelayId, RoomId, Ssrc};
@@ -45,12 +49,12 @@ type Sent = Vec<(SocketAddr, LegId, Vec<u8>)>;
 
 impl Fixture {
     fn new() -> Self {
-        Self::with(&Limits::default())
+        Self::with(&Limits::default(), MediaConfig::default())
     }
 
-    fn with(limits: &Limits) -> Self {
+    fn with(limits: &Limits, media: MediaConfig) -> Self {
         Self {
-            relay: Relay::new(RelayId(0), limits, false),
+            relay: Relay::new(RelayId(0), limits, media),
             batch: TransmitBatch::new(),
             now: NOW,
             legs: Slab::default(),
@@ -68,10 +72,16 @@ impl Fixture {
 
     /// A leg that has neither key nor address.
     fn open(&mut self, room: RoomId, mode: Mode) -> Client {
+        self.open_from(room, mode, None)
+    }
+
+    /// The same with the address of its gateway connection.
+    fn open_from(&mut self, room: RoomId, mode: Mode, peer: Option<IpAddr>) -> Client {
         let leg = self.legs.insert(());
         let n = self.legs.len() as u8;
         let ssrc = Ssrc(4_000 + 4 * u32::from(n));
-        self.command(RelayCommand::Open { leg, room, ssrc, peer: None, permissions: BOTH });
+        let (bitrate, permissions) = (64_000, BOTH);
+        self.command(RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         let address = at(n, 5_000);
         Client { leg, ssrc, address, mode, key: [n; 32], counter: 1 }
     }
@@ -128,7 +138,7 @@ impl Fixture {
     }
 
     fn drops(&self, reason: DropReason) -> u64 {
-        self.relay.stats().drops(reason)
+        self.relay.stats().drops.of(reason)
     }
 }
 
@@ -305,7 +315,7 @@ fn what_is_not_fresh_opus_of_the_session_is_dropped() {
     );
     assert_eq!(fixture.refused(address, &rtx), DropReason::PayloadType);
     let report =
-        speaker.seal(&[&[0x80, 200, 0, 6][..], &speaker.ssrc.0.to_be_bytes()].concat(), &[0; 20]);
+        speaker.seal(&[&[0x80, 203, 0, 6][..], &speaker.ssrc.0.to_be_bytes()].concat(), &[0; 20]);
     assert_eq!(fixture.refused(address, &report), DropReason::Rtcp);
     let large = speaker.packet(4, &[0; 1_341]);
     assert_eq!(fixture.refused(address, &large), DropReason::TooLarge);
@@ -318,112 +328,6 @@ fn what_is_not_fresh_opus_of_the_session_is_dropped() {
         &[200],
     );
     assert_eq!(fixture.refused(address, &padding), DropReason::Malformed);
-}
-
-#[test]
-fn an_address_moves_only_with_the_newest_packet() {
-    let mut fixture = Fixture::new();
-    let room = fixture.room();
-    let mut speaker = fixture.join(room, AES);
-    fixture.join(room, AES);
-    fixture.speak(&mut speaker, 10);
-    fixture.events();
-    let moved = at(200, 6_000);
-    let (late, newest) = (speaker.packet(9, b"opus"), speaker.packet(11, b"opus"));
-    fixture.send(moved, &late);
-    fixture.refused(moved, &[0; 8]);
-    assert_eq!(fixture.refused(moved, &request(speaker.ssrc)), DropReason::DiscoveryBound);
-    assert_eq!(fixture.events(), []);
-    fixture.send(moved, &newest);
-    assert_eq!(fixture.events(), [RelayEvent::Bound { leg: speaker.leg, address: moved }]);
-    assert_eq!(fixture.relay.stats().rebinds, 1);
-}
-
-#[test]
-fn somebody_who_copies_and_races_holds_a_leg_for_one_packet() {
-    let mut fixture = Fixture::new();
-    let room = fixture.room();
-    let mut victim = fixture.join(room, AES);
-    let mut other = fixture.join(room, AES);
-    let thief = at(66, 666);
-    let mut stolen = 0;
-    for n in 1..=50u16 {
-        fixture.now = Timestamp::from_millis(1_000 + 20 * u64::from(n));
-        let packet = victim.packet(n, b"opus");
-        // The race is won for every other packet.
-        if n % 2 == 0 {
-            fixture.send(thief, &packet);
-            assert_eq!(fixture.refused(victim.address, &packet), DropReason::Replayed);
-        } else {
-            fixture.send(victim.address, &packet);
-        }
-        let sent = fixture.speak(&mut other, n);
-        stolen += usize::from(sent[0].0 == thief);
-    }
-    assert_eq!(stolen, 1, "in a second");
-}
-
-#[test]
-fn discovery_answers_with_the_source_and_the_key_binds_to_the_claimed_one() {
-    let mut fixture = Fixture::new();
-    let room = fixture.room();
-    let client = fixture.open(room, AES);
-    for source in [at(1, 1), at(2, 2), at(3, 3)] {
-        let sent = fixture.send(source, &request(client.ssrc));
-        assert_eq!(sent.len(), 1);
-        assert_eq!((sent[0].0, sent[0].1), (source, client.leg));
-        assert_eq!(discovery::parse_response(&sent[0].2), Some((client.ssrc, source)));
-    }
-    assert_eq!(fixture.events(), []);
-    fixture.set_key(&client, Some(at(2, 2)));
-    assert_eq!(fixture.events(), [RelayEvent::Bound { leg: client.leg, address: at(2, 2) }]);
-    assert_eq!(fixture.refused(at(3, 3), &request(client.ssrc)), DropReason::DiscoveryBound);
-    assert_eq!(fixture.send(at(2, 2), &request(client.ssrc)).len(), 1);
-    assert_eq!(fixture.refused(at(2, 2), &request(Ssrc(8))), DropReason::UnknownSsrc);
-}
-
-#[test]
-fn discovery_is_limited_a_session_and_not_an_address() {
-    let mut fixture = Fixture::new();
-    let room = fixture.room();
-    let (one, two) = (fixture.open(room, AES), fixture.open(room, AES));
-    let source = at(1, 1);
-    assert!((0..16).all(|_| fixture.send(source, &request(one.ssrc)).len() == 1));
-    assert_eq!(fixture.refused(source, &request(one.ssrc)), DropReason::DiscoveryLimited);
-    assert_eq!(fixture.send(source, &request(two.ssrc)).len(), 1);
-    fixture.now = fixture.now + std::time::Duration::from_secs(1);
-    assert_eq!(fixture.send(source, &request(one.ssrc)).len(), 1);
-    assert_eq!(fixture.relay.stats().discovery_replies, 18);
-}
-
-#[test]
-fn forbidden_addresses_get_nothing_and_mapped_ones_are_plain() {
-    let mut fixture = Fixture::new();
-    let room = fixture.room();
-    let client = fixture.open(room, AES);
-    for text in ["127.0.0.1:9", "[::ffff:127.0.0.1]:9", "224.0.0.1:9", "192.0.2.1:0", "[::]:9"] {
-        let source = text.parse().expect("an address");
-        assert_eq!(fixture.refused(source, &request(client.ssrc)), DropReason::ForbiddenAddress);
-    }
-    let mapped = "[::ffff:192.0.2.1]:9".parse().expect("an address");
-    assert_eq!(fixture.send(mapped, &request(client.ssrc))[0].0, at(1, 9));
-}
-
-#[test]
-fn pings_are_answered_to_bound_addresses_five_times_a_second() {
-    let mut fixture = Fixture::new();
-    let room = fixture.room();
-    let client = fixture.join(room, AES);
-    let ping = [0x13, 0x37, 0xCA, 0xFE, 1, 2, 3, 4];
-    assert_eq!(fixture.refused(at(99, 9), &ping), DropReason::Ping);
-    for _ in 0..5 {
-        let sent = fixture.send(client.address, &ping);
-        assert_eq!(sent[0].2, [0x13, 0x37, 0xF0, 0x0D, 1, 2, 3, 4]);
-    }
-    assert_eq!(fixture.refused(client.address, &ping), DropReason::Ping);
-    fixture.command(RelayCommand::Close { leg: client.leg });
-    fixture.now = fixture.now + std::time::Duration::from_secs(1);
-    assert_eq!(fixture.refused(client.address, &ping), DropReason::Ping);
 }
 
 #[test]
@@ -552,7 +456,7 @@ fn an_old_key_is_renewed_in_silence_and_a_spent_one_at_once() {
         sender_bps: 100_000_000,
         ..Limits::default()
     };
-    let mut fixture = Fixture::with(&limits);
+    let mut fixture = Fixture::with(&limits, MediaConfig::default());
     let room = fixture.room();
     let mut speaker = fixture.join(room, AES);
     let listener = fixture.join(room, AES);
@@ -587,7 +491,8 @@ fn no_vector_that_must_fail_is_relayed() {
         fixture.join(room, AES);
         let leg = fixture.legs.insert(());
         let ssrc = Ssrc(0x0001_C35A);
-        fixture.command(RelayCommand::Open { leg, room, ssrc, peer: None, permissions: BOTH });
+        let (peer, bitrate, permissions) = (None, 64_000, BOTH);
+        fixture.command(RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         let key = hex(field("key")).try_into().expect("32 bytes");
         let client = Client { leg, ssrc, address: at(9, 9), mode, key, counter: 0 };
         fixture.set_key(&client, None);

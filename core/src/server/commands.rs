@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::Server;
 use super::deadlines::Timer;
 use super::membership::{Member, Room, Scope};
+use super::news::absent;
 use crate::command::{Command, Target};
 use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
+use crate::lvsp::outbox::Cause;
 use crate::media::command::RelayCommand;
 use crate::output::{Event, GoneReason};
 use crate::reasons::{CloseReason, Refused};
 use crate::time::Timestamp;
-use crate::wire::lvsp::{ChannelInfo, ServerMessage, VoiceFlags, VoiceFlagsUpdate, VoiceInfo};
+use crate::wire::lvsp::{VoiceFlags, VoiceFlagsUpdate};
 use crate::wire::secret::Secret;
 
 /// Bits a second of a channel whose chat server named none.
@@ -24,6 +26,14 @@ const FRESH_CONTROL: Duration = Duration::from_secs(30);
 pub(super) struct Tombstone {
     guild: Option<GuildId>,
     users: Vec<UserId>,
+}
+
+/// What is stated about a channel.
+struct Stated {
+    channel: ChannelId,
+    guild: Option<GuildId>,
+    bitrate: Option<u32>,
+    token: Option<Secret>,
 }
 
 /// Everything that places a user.
@@ -55,8 +65,9 @@ impl Server {
             return Err(Refused::Unknown("control client"));
         }
         match command {
-            Command::SetChannel { channel, guild, bitrate } => {
-                self.set_channel(now, client, channel, guild, bitrate).map(|_| ())
+            Command::SetChannel { channel, guild, bitrate, token } => {
+                let stated = Stated { channel, guild, bitrate, token };
+                self.set_channel(now, client, stated).map(|_| ())
             }
             Command::DestroyChannel { channel } => {
                 self.destroy_channel(now, client, channel);
@@ -84,55 +95,67 @@ impl Server {
         &mut self,
         now: Timestamp,
         client: ControlId,
-        channel: ChannelId,
-        guild: Option<GuildId>,
-        bitrate: Option<u32>,
+        stated: Stated,
     ) -> Result<RoomId, Refused> {
+        let channel = stated.channel;
         self.clear_tombstone(client, channel);
-        let (room, changed) = match self.membership.room_of(client, channel) {
-            Some(id) => (id, self.change_room(id, guild, bitrate)),
-            None => (self.make_room(client, channel, guild, bitrate)?, true),
+        let (room, cause) = match self.membership.room_of(client, channel) {
+            Some(id) => (id, self.change_room(id, stated)),
+            None => (self.make_room(client, stated)?, Cause::Created),
         };
         self.note_restatement(now, client);
-        if changed && let Some(info) = self.channel_info(room) {
-            self.inform(now, client, &info);
+        self.tell_channel(now, client, channel, cause);
+        if cause != Cause::Unchanged {
             let bitrate = self.membership.room(room).map_or(DEFAULT_BITRATE, |room| room.bitrate);
             self.event(Event::ChannelUpdated { client, channel, bitrate });
         }
         Ok(room)
     }
 
-    fn make_room(
-        &mut self,
-        client: ControlId,
-        channel: ChannelId,
-        guild: Option<GuildId>,
-        bitrate: Option<u32>,
-    ) -> Result<RoomId, Refused> {
+    fn make_room(&mut self, client: ControlId, stated: Stated) -> Result<RoomId, Refused> {
+        let Stated { channel, guild, bitrate, token } = stated;
         if self.membership.rooms_len() >= self.config.limits.channels {
             return Err(Refused::Limit("channels"));
         }
         let relay = RelayId(u16::try_from(self.next_relay).unwrap_or(0));
         self.next_relay = (self.next_relay + 1) % self.config.relays.len();
+        let token = match token {
+            Some(given) => given,
+            None => self.draw_token(),
+        };
         Ok(self.membership.add_room(Room {
             client,
             channel,
             guild,
             bitrate: bitrate.unwrap_or(DEFAULT_BITRATE),
+            token,
             relay,
             members: Vec::new(),
             confirmed: true,
         }))
     }
 
-    /// Whether anything changed.
-    fn change_room(&mut self, id: RoomId, guild: Option<GuildId>, bitrate: Option<u32>) -> bool {
-        let Some(room) = self.membership.room_mut(id) else { return false };
+    /// 256 random bits.
+    fn draw_token(&mut self) -> Secret {
+        Secret::new(self.entropy.hex::<32>())
+    }
+
+    /// Changes what is stated.
+    fn change_room(&mut self, id: RoomId, stated: Stated) -> Cause {
+        let Some(room) = self.membership.room_mut(id) else { return Cause::Unchanged };
         room.confirmed = true;
         let before = (room.guild, room.bitrate);
-        room.guild = guild.or(room.guild);
-        room.bitrate = bitrate.unwrap_or(room.bitrate);
-        before != (room.guild, room.bitrate)
+        room.guild = stated.guild.or(room.guild);
+        room.bitrate = stated.bitrate.unwrap_or(room.bitrate);
+        if let Some(token) = stated.token {
+            room.token = token;
+        }
+        let (relay, bitrate) = (room.relay, room.bitrate);
+        let after = (room.guild, room.bitrate);
+        if before.1 != bitrate {
+            self.relay(relay, RelayCommand::SetBitrate { room: id, bitrate });
+        }
+        if before == after { Cause::Unchanged } else { Cause::Changed }
     }
 
     fn destroy_channel(&mut self, now: Timestamp, client: ControlId, channel: ChannelId) {
@@ -149,8 +172,7 @@ impl Server {
             self.tombstones.insert((client, channel), tombstone);
             self.timers.set(Timer::Tombstone(client, channel), until);
         }
-        let info = ChannelInfo { id: channel, guild_id: None, bitrate: None, deleted: true };
-        self.inform(now, client, &ServerMessage::InfoChannel(info));
+        self.tell_channel_gone(now, client, channel);
     }
 
     /// Forgets a room without members.
@@ -191,7 +213,16 @@ impl Server {
             return Ok(());
         }
         self.check_room_for(room, present.is_some())?;
-        let room = self.set_channel(now, client, channel, guild, None)?;
+        let stated = Stated { channel, guild, bitrate: None, token: None };
+        let room = match room {
+            // Known as it is: nothing to tell.
+            Some(room) if guild == known_guild => {
+                self.change_room(room, stated);
+                self.note_restatement(now, client);
+                room
+            }
+            Some(_) | None => self.set_channel(now, client, stated)?,
+        };
         // A move: what the chat server does not say anew goes along.
         let mut flags = VoiceFlags::default();
         if let Some(old) = present {
@@ -205,7 +236,7 @@ impl Server {
         };
         let token = match placement.token {
             Some(given) => given,
-            None => Secret::new(self.entropy.hex::<32>()),
+            None => self.draw_token(),
         };
         let member = Member {
             client,
@@ -216,6 +247,7 @@ impl Server {
             token,
             flags,
             confirmed: true,
+            calm_until: Timestamp::ZERO,
             session: None,
         };
         let Some(id) = self.membership.add_member(member) else {
@@ -223,7 +255,7 @@ impl Server {
         };
         let limits = &self.config.limits;
         self.timers.set(Timer::Reservation(id), now + limits.reservation_ms.duration());
-        self.tell_voice_state(now, client, id, true);
+        self.tell_voice_state(now, id, true);
         self.retry_held(now, channel, guild, user);
         Ok(())
     }
@@ -258,20 +290,12 @@ impl Server {
             self.membership.set_credentials(id, session_id, token);
         }
         self.apply_flags(now, id, placement.flags);
-        self.tell_voice_state(now, client, id, true);
-    }
-
-    fn tell_voice_state(&mut self, now: Timestamp, client: ControlId, id: MemberId, full: bool) {
-        if let Some(info) = self.voice_info(id, full) {
-            self.inform(now, client, &info);
-        }
+        self.tell_voice_state(now, id, true);
     }
 
     fn set_flags(&mut self, now: Timestamp, id: MemberId, update: VoiceFlagsUpdate) {
-        if self.apply_flags(now, id, update)
-            && let Some(client) = self.membership.member(id).map(|member| member.client)
-        {
-            self.tell_voice_state(now, client, id, false);
+        if self.apply_flags(now, id, update) {
+            self.tell_voice_state(now, id, false);
         }
     }
 
@@ -330,17 +354,7 @@ impl Server {
         if found.is_empty()
             && let Some(user_id) = target.user
         {
-            let info = ServerMessage::InfoVoice(VoiceInfo {
-                user_id,
-                channel_id: None,
-                guild_id: target.guild,
-                session_id: target.session_id.clone().unwrap_or_default(),
-                flags: VoiceFlags::default(),
-                token: None,
-                endpoint: None,
-                reason: Some(GoneReason::Removed.name().to_owned()),
-            });
-            self.inform(now, client, &info);
+            self.tell_absent(now, client, absent(target, user_id));
         }
         for id in found {
             self.remove_member(now, id, GoneReason::Removed);
@@ -361,20 +375,10 @@ impl Server {
             self.timers.clear(timer);
         }
         let (client, user, guild) = (member.client, member.user, member.guild);
-        if reason != GoneReason::Moved {
-            let info = ServerMessage::InfoVoice(VoiceInfo {
-                user_id: user,
-                channel_id: None,
-                guild_id: guild,
-                session_id: member.session_id,
-                flags: member.flags,
-                token: None,
-                endpoint: None,
-                reason: Some(reason.name().to_owned()),
-            });
-            self.inform(now, client, &info);
-        }
         if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
+            if reason != GoneReason::Moved {
+                self.tell_gone(now, &member, channel, reason);
+            }
             self.event(Event::MemberGone { client, guild, channel, user, reason });
         }
     }
@@ -425,8 +429,17 @@ impl Server {
         self.timers.set(Timer::Reconcile(client), latest.min(now + wait));
     }
 
-    /// What was not stated again goes.
+    /// What was not stated again goes, unless this chat server states nothing again.
     pub(super) fn reconcile(&mut self, now: Timestamp, client: ControlId) {
+        let session = self.control(client).session.as_ref();
+        match session.map(|session| session.speech.restates()) {
+            Some(Some(true)) | None => {}
+            Some(Some(false)) => return,
+            Some(None) => {
+                let wait = self.config.limits.reconcile_ms.duration();
+                return self.timers.set(Timer::Reconcile(client), now + wait);
+            }
+        }
         let members: Vec<_> =
             self.membership.members_from(client, None).map(|(id, _)| id).collect();
         for id in members {

@@ -21,6 +21,8 @@ use crate::wire::close;
 
 /// How long a connection that said goodbye may take to read it.
 const LINGER: Duration = Duration::from_secs(5);
+/// A stranger's connection that got no further for this long may be dropped for another's.
+const IDLE: Duration = Duration::from_secs(2);
 /// Failures to identify are counted and punished over this time.
 pub(super) const BACK_OFF: Duration = Duration::from_secs(60);
 
@@ -35,6 +37,10 @@ impl AddressKey {
             IpAddr::V6(v6) => u64::try_from(u128::from(v6) >> 64).unwrap_or(u64::MAX),
         };
         Self(plane == Plane::Control, number)
+    }
+
+    fn is_of(self, plane: Plane) -> bool {
+        self.0 == (plane == Plane::Control)
     }
 }
 
@@ -66,6 +72,9 @@ pub(super) struct Connection {
     /// The voice state that it serves, on the gateway.
     pub(super) member: Option<MemberId>,
     pub(super) authenticated: bool,
+    /// How far its opening was when last looked at, and since when: what a stranger is judged by.
+    stage: Stage,
+    progressed: Timestamp,
     pub(super) write_announced: bool,
     /// Bytes ever queued and written, to know the age of the oldest byte that waits.
     queued: u64,
@@ -103,6 +112,8 @@ impl Server {
             machine: Machine::Opening,
             member: None,
             authenticated: false,
+            stage: Stage::AwaitFirstByte,
+            progressed: now,
             write_announced: false,
             queued: 0,
             written: 0,
@@ -138,13 +149,33 @@ impl Server {
         let of_plane = self
             .unauthenticated
             .iter()
-            .filter(|(other, _)| other.0 == key.0)
+            .filter(|(other, _)| other.is_of(plane))
             .map(|(_, count)| count)
             .sum::<usize>();
-        if of_plane >= total {
+        if of_plane >= total && !self.evict_idler(now, plane) {
             return Err(Refused::TooManyUnauthenticated);
         }
         Ok(())
+    }
+
+    /// Drops the connection that has not got any further for longest, of the address that holds
+    /// most which have not identified. One that moved lately may be in mid-handshake and stays.
+    /// Whether there was such a connection.
+    fn evict_idler(&mut self, now: Timestamp, plane: Plane) -> bool {
+        let of_plane = self.unauthenticated.iter().filter(|(key, _)| key.is_of(plane));
+        let Some(fullest) = of_plane.max_by_key(|(_, count)| **count).map(|(key, _)| *key) else {
+            return false;
+        };
+        let idle = |connection: &Connection| {
+            !connection.authenticated
+                && AddressKey::new(connection.plane, connection.peer.ip()) == fullest
+                && now.since(connection.progressed) >= IDLE
+        };
+        let candidates = self.conns.iter().filter(|(_, connection)| idle(connection));
+        let idlest = candidates.min_by_key(|(_, connection)| connection.progressed);
+        let Some(conn) = idlest.map(|(conn, _)| conn) else { return false };
+        self.drop_conn(now, conn, CloseReason::Overloaded);
+        true
     }
 
     /// Takes bytes that the host read. Any number, split anywhere.
@@ -186,7 +217,7 @@ impl Server {
             self.timers.clear(Timer::SlowReader(conn));
             self.note_backlog(now, conn);
         }
-        self.pump_dump(now, conn);
+        self.pump_conn(now, conn);
         self.settle(now, conn);
     }
 
@@ -283,7 +314,12 @@ impl Server {
             self.outputs.push_back(Output::Write(conn));
         }
         let limits = &self.config.limits;
-        let handshake = match connection.transport.stage() {
+        let stage = connection.transport.stage();
+        if connection.stage != stage {
+            connection.stage = stage;
+            connection.progressed = now;
+        }
+        let handshake = match stage {
             Stage::AwaitFirstByte => Some(limits.first_byte_ms),
             Stage::Tls => Some(limits.tls_ms),
             Stage::Upgrade => Some(limits.upgrade_ms),

@@ -1,23 +1,34 @@
-//! What a chat server's messages do, and what it is told.
+//! A chat server's connections and its session: HELLO to READY, heartbeats, RESUME, what it orders.
+//!
+//! Not here: what an order changes (`commands`) and what is told of it (`news`).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Server;
 use super::connection::{AddressKey, BACK_OFF, Failures, Machine};
 use super::deadlines::Timer;
 use super::membership::Scope;
+use crate::config::{ControlAuth, ControlClient};
 use crate::crypto::auth;
-use crate::ids::{ConnId, ControlId, MemberId, RoomId};
+use crate::ids::{ConnId, ControlId};
 use crate::lvsp::link::{Link, Resume, Stage, Step};
-use crate::lvsp::session::{Dump, Session};
+use crate::lvsp::revision::{Refusal, Speech};
+use crate::lvsp::session::{Phase, Session};
 use crate::output::{Event, Plane};
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
-use crate::wire::lvsp::{ChannelInfo, InfoError, ServerMessage, VoiceInfo, info};
+use crate::wire::lvsp::{ChatMessage, InfoError, ServerMessage, info};
 use crate::wire::secret::Secret;
 
 /// How long an older connection of the same chat server may take to show that it lives.
 const TAKEOVER: Duration = Duration::from_secs(5);
+/// A chat server whose revision is undecided may wait for an answer; after this long that is said.
+const UNDECIDED: Duration = Duration::from_secs(5);
+/// Kinds of refusal that are told apart for one session.
+const REFUSAL_KINDS: usize = 64;
+/// A move of the health figure that is worth an unasked-for message.
+const HEALTH_STEP: f32 = 0.1;
 /// The characters of HELLO's nonce.
 const NONCE_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -28,9 +39,23 @@ pub(super) struct Control {
     /// Since when its connection has been up.
     pub(super) connected_since: Option<Timestamp>,
     /// A newer connection that waits until the older one has shown whether it lives.
-    waiting: Option<(ConnId, bool)>,
+    waiting: Option<Newcomer>,
+    /// The health figure that it was last told, before it was put on its scale.
+    health_told: f32,
+    /// Refused orders, by kind.
+    refusals: BTreeMap<(Option<u32>, Option<String>), u64>,
     /// When the present session began: re-statements count from here.
     pub(super) identified: Timestamp,
+}
+
+/// An identified connection.
+#[derive(Clone, Copy, Debug)]
+struct Newcomer {
+    conn: ConnId,
+    /// Whether it wants to be told of refused messages.
+    errors: bool,
+    /// Whether its token was the secret itself.
+    plain: bool,
 }
 
 impl Control {
@@ -76,7 +101,7 @@ impl Server {
         let silence = self.config.limits.control_silence_ms.duration();
         self.timers.set(Timer::Silence(conn), now + silence);
         let Some(client) = self.live_control(conn) else { return };
-        if let Some((newcomer, _)) = self.control(client).waiting.take() {
+        if let Some(Newcomer { conn: newcomer, .. }) = self.control(client).waiting.take() {
             self.timers.clear(Timer::Takeover(client));
             let name = &self.config.control_clients[usize::from(client.0)].name;
             let from = self.conns.get(conn).map(|connection| connection.peer);
@@ -89,7 +114,7 @@ impl Server {
     }
 
     /// The chat server whose live connection this is.
-    fn live_control(&self, conn: ConnId) -> Option<ControlId> {
+    pub(super) fn live_control(&self, conn: ConnId) -> Option<ControlId> {
         match &self.conns.get(conn)?.machine {
             Machine::Control(Link { stage: Stage::Live(client), .. }) => Some(*client),
             Machine::Control(_) | Machine::Opening | Machine::Gateway(_) | Machine::Closing(_) => {
@@ -101,46 +126,117 @@ impl Server {
     pub(super) fn control_text(&mut self, now: Timestamp, conn: ConnId, text: &str) {
         let depth = self.config.limits.json_depth;
         let Some(Machine::Control(link)) = self.conns.get(conn).map(|c| &c.machine) else { return };
-        let nonce = link.nonce.clone();
-        match (link.handle_text(text, depth), link.stage) {
-            (Step::Nothing, _) => {}
-            (Step::Identify { token, errors }, _) => {
+        let (nonce, stage) = (link.nonce.clone(), link.stage);
+        match link.handle_text(text, depth) {
+            Step::Identify { token, errors } => {
                 self.control_identify(now, conn, &nonce, &token, errors);
             }
-            (Step::Resume(resume), _) => self.control_resume(now, conn, &nonce, &resume),
-            (Step::Heartbeat { s }, stage) => self.control_heartbeat(now, conn, stage, s),
-            (Step::Command { kind, command }, Stage::Live(client)) => {
-                if let Err(refused) = self.handle_command(now, client, command) {
-                    self.refuse(now, client, Some(kind), refused.to_string());
-                }
-            }
-            (Step::Refuse { kind, why }, Stage::Live(client)) => {
-                self.refuse(now, client, kind, why);
-            }
-            (Step::Command { .. } | Step::Refuse { .. }, Stage::Fresh | Stage::Waiting(_)) => {
-                self.close_conn(now, conn, CloseReason::ControlGeneral);
-            }
-            (Step::Fail { reason, why }, _) => self.close_conn_saying(now, conn, reason, &why),
+            Step::Resume(resume) => self.control_resume(now, conn, &nonce, &resume),
+            Step::Heartbeat { s } => self.control_heartbeat(now, conn, stage, s),
+            Step::Order(client, message) => self.obey(now, client, message),
+            Step::Refuse(client, refusal) => self.refuse(now, client, refusal),
+            Step::Fail { reason, why } => self.close_conn_saying(now, conn, reason, &why),
         }
+    }
+
+    /// Carries out an order in the revision that the session speaks.
+    fn obey(&mut self, now: Timestamp, client: ControlId, message: ChatMessage) {
+        let kind = message.info_kind();
+        let Some(session) = &mut self.control(client).session else { return };
+        let decided_before = session.speech.is_decided();
+        let order = session.read(message);
+        let decides = session.speech.is_decided() && !decided_before;
+        if decides {
+            self.timers.clear(Timer::Undecided(client));
+        } else if !decided_before && self.timers.armed(Timer::Undecided(client)).is_none() {
+            self.timers.set(Timer::Undecided(client), now + UNDECIDED);
+        }
+        let done = order.and_then(|command| {
+            let done = self.handle_command(now, client, command);
+            done.map_err(|refused| Refusal::new(kind, refused.to_string()))
+        });
+        if let Err(refusal) = done {
+            self.refuse(now, client, refusal);
+        }
+        if decides {
+            self.pump_news(now, client);
+        }
+    }
+
+    /// Refuses an order alone. It is counted; of each kind the first one in a session is an event.
+    fn refuse(&mut self, now: Timestamp, client: ControlId, refusal: Refusal) {
+        let Refusal { kind, why, field } = refusal;
+        let refusals = &mut self.control(client).refusals;
+        let key = (kind, field.clone());
+        if refusals.len() < REFUSAL_KINDS || refusals.contains_key(&key) {
+            let count = refusals.entry(key).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.event(Event::ControlRefused { client, why: why.clone() });
+            }
+        }
+        if let Some(session) = &mut self.control(client).session {
+            let kind = kind.unwrap_or(info::VST);
+            let (channel_id, user_id) = (None, None);
+            session.mark_refusal(InfoError { kind, message: why, field, channel_id, user_id });
+        }
+        self.pump_news(now, client);
+    }
+
+    /// How many orders of a chat server were refused since it last identified.
+    #[must_use]
+    pub fn refused_orders(&self, client: ControlId) -> u64 {
+        let control = self.controls.get(usize::from(client.0));
+        control.map_or(0, |control| control.refusals.values().sum())
+    }
+
+    /// An order waits for an answer that differs between the revisions.
+    pub(super) fn note_undecided(&mut self, client: ControlId) {
+        self.event(Event::ControlUndecided { client });
+    }
+
+    fn client(&self, client: ControlId) -> &ControlClient {
+        &self.config.control_clients[usize::from(client.0)]
     }
 
     fn control_heartbeat(&mut self, now: Timestamp, conn: ConnId, stage: Stage, s: u64) {
-        if let Stage::Live(client) = stage
-            && let Some(session) = &mut self.control(client).session
-        {
-            session.acknowledge(s);
+        let mut health = self.health();
+        if let Stage::Live(client) = stage {
+            if let Some(session) = &mut self.control(client).session {
+                session.acknowledge(s);
+            }
+            health = self.tell_health(client);
         }
-        let health = self.health();
         self.send(now, conn, &ServerMessage::HeartbeatAck { s, health }.encode(None));
     }
 
-    /// Which chat server this token proves, compared with every secret in constant time.
-    fn authenticate(&self, nonce: &str, token: &Secret) -> Option<ControlId> {
+    /// The health figure on a chat server's scale, which it is about to be told.
+    fn tell_health(&mut self, client: ControlId) -> f32 {
+        let health = self.health();
+        self.control(client).health_told = health;
+        self.client(client).health.apply(health)
+    }
+
+    /// Tells a chat server that reads it how this server is, if that changed much.
+    pub(super) fn volunteer_health(&mut self, now: Timestamp, client: ControlId) {
+        let moved = (self.health() - self.control(client).health_told).abs() > HEALTH_STEP;
+        let Some(session) = &self.control(client).session else { return };
+        let (hears, conn) = (session.speech.hears_of_health(), session.conn);
+        if let Some(conn) = conn.filter(|_| moved && hears) {
+            let health = self.tell_health(client);
+            self.send(now, conn, &ServerMessage::HeartbeatAck { s: 0, health }.encode(None));
+        }
+    }
+
+    /// Which chat server this token proves, and whether it is the secret itself. Compared with
+    /// every secret, in constant time.
+    fn authenticate(&self, nonce: &str, token: &Secret) -> Option<(ControlId, bool)> {
         let mut found = None;
         for (client, index) in self.config.control_clients.iter().zip(0u16..) {
-            let plain = client.secret.matches_plain(token.expose());
+            let allowed = client.auth == ControlAuth::Any;
+            let plain = client.secret.matches_plain(token.expose()) & allowed;
             if plain | auth::verify_hmac(&client.secret, nonce, token.expose()) {
-                found = Some(ControlId(index));
+                found = Some((ControlId(index), plain));
             }
         }
         found
@@ -164,13 +260,14 @@ impl Server {
         token: &Secret,
         errors: bool,
     ) {
-        let Some(client) = self.authenticate(nonce, token) else {
+        let Some((client, plain)) = self.authenticate(nonce, token) else {
             return self.fail_authentication(now, conn);
         };
         self.authenticated(conn);
+        let newcomer = Newcomer { conn, errors, plain };
         match self.control(client).conn() {
-            None => self.begin_control(now, client, conn, errors),
-            Some(older) => self.await_takeover(now, client, conn, older, errors),
+            None => self.begin_control(now, client, newcomer),
+            Some(older) => self.await_takeover(now, client, newcomer, older),
         }
     }
 
@@ -180,13 +277,12 @@ impl Server {
         &mut self,
         now: Timestamp,
         client: ControlId,
-        conn: ConnId,
+        newcomer: Newcomer,
         older: ConnId,
-        errors: bool,
     ) {
-        self.set_control_stage(conn, Stage::Waiting(client));
-        if let Some((earlier, _)) = self.control(client).waiting.replace((conn, errors)) {
-            self.close_conn(now, earlier, CloseReason::ControlReplaced);
+        self.set_control_stage(newcomer.conn, Stage::Waiting(client));
+        if let Some(earlier) = self.control(client).waiting.replace(newcomer) {
+            self.close_conn(now, earlier.conn, CloseReason::ControlReplaced);
         }
         if let Some(connection) = self.conns.get_mut(older) {
             connection.transport.send_ping(b"alive?");
@@ -197,62 +293,64 @@ impl Server {
 
     /// The older connection stayed silent: the newer one takes its place.
     pub(super) fn take_over(&mut self, now: Timestamp, client: ControlId) {
-        let Some((conn, errors)) = self.control(client).waiting.take() else { return };
+        let Some(newcomer) = self.control(client).waiting.take() else { return };
         if let Some(older) = self.control(client).conn() {
             self.drop_conn(now, older, CloseReason::ControlReplaced);
         }
-        self.begin_control(now, client, conn, errors);
+        self.begin_control(now, client, newcomer);
     }
 
-    fn begin_control(&mut self, now: Timestamp, client: ControlId, conn: ConnId, errors: bool) {
+    fn begin_control(&mut self, now: Timestamp, client: ControlId, newcomer: Newcomer) {
+        let Newcomer { conn, errors, plain } = newcomer;
         let id = Secret::new(self.entropy.hex::<16>());
-        let session = Session::new(id, conn, errors, &self.config.limits);
+        let ControlClient { revision, litecord_assign, .. } = *self.client(client);
+        let speech = Speech::new(revision, litecord_assign, plain);
+        let session = Session::new(id, conn, errors, speech, &self.config.limits);
         let control = self.control(client);
         control.session = Some(session);
         control.identified = now;
+        control.refusals.clear();
         self.unconfirm(now, client);
         self.control_ready(now, client, conn, false);
     }
 
     fn control_resume(&mut self, now: Timestamp, conn: ConnId, nonce: &str, resume: &Resume) {
-        let Some(client) = self.authenticate(nonce, &resume.token) else {
+        let Some((client, plain)) = self.authenticate(nonce, &resume.token) else {
             return self.fail_authentication(now, conn);
         };
         let errors = resume.errors;
         self.authenticated(conn);
         let Some(session) = &mut self.control(client).session else {
-            return self.begin_control(now, client, conn, errors);
+            return self.begin_control(now, client, Newcomer { conn, errors, plain });
         };
         let same = resume.session.as_ref().is_none_or(|id| {
             auth::verify_token(session.id.expose().as_bytes(), id.expose().as_bytes())
         });
-        let replay = if same { session.replay(now, resume.seq) } else { None };
+        session.errors = errors;
+        session.catch_up(now, Some(resume.seq).filter(|_| same));
         if let Some(older) = session.conn.replace(conn) {
             self.set_control_stage(older, Stage::Fresh);
             self.drop_conn(now, older, CloseReason::ControlReplaced);
         }
-        if let Some(session) = &mut self.control(client).session {
-            session.errors = errors;
-        }
-        match replay {
-            Some(texts) => {
-                for text in texts {
-                    self.send(now, conn, &text);
-                }
-                self.control_ready(now, client, conn, true);
-            }
-            None => self.begin_dump(now, client, conn),
-        }
+        self.set_control_stage(conn, Stage::Live(client));
+        self.pump_news(now, client);
     }
 
-    /// Sends READY; from here on the connection may give orders.
-    fn control_ready(&mut self, now: Timestamp, client: ControlId, conn: ConnId, resumed: bool) {
+    /// Sends READY.
+    pub(super) fn control_ready(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        conn: ConnId,
+        resumed: bool,
+    ) {
         self.set_control_stage(conn, Stage::Live(client));
         self.control(client).connected_since = Some(now);
         self.timers.clear(Timer::Grace(client));
         self.cancel_ends(client);
-        let health = self.health();
-        let Some(session) = &self.controls[usize::from(client.0)].session else { return };
+        let health = self.tell_health(client);
+        let Some(session) = &mut self.control(client).session else { return };
+        session.phase = Phase::Live;
         let ready = ServerMessage::Ready { health, session: session.id.clone(), resumed };
         self.send(now, conn, &ready.encode(None));
         self.event(Event::ControlConnected { client, resumed });
@@ -272,7 +370,7 @@ impl Server {
             Stage::Fresh => {}
             Stage::Waiting(client) => {
                 let control = self.control(client);
-                if control.waiting.is_some_and(|(waiting, _)| waiting == conn) {
+                if control.waiting.is_some_and(|newcomer| newcomer.conn == conn) {
                     control.waiting = None;
                     self.timers.clear(Timer::Takeover(client));
                 }
@@ -283,113 +381,10 @@ impl Server {
                 if let Some(session) = &mut control.session {
                     session.conn = None;
                 }
+                self.timers.clear(Timer::Undecided(client));
                 self.timers.set(Timer::Grace(client), now + self.config.control_grace);
                 self.event(Event::ControlLost { client });
             }
-        }
-    }
-
-    fn refuse(&mut self, now: Timestamp, client: ControlId, kind: Option<u32>, why: String) {
-        let wants = self.control(client).session.as_ref().is_some_and(|session| session.errors);
-        if wants {
-            let refusal = InfoError {
-                kind: kind.unwrap_or(info::VST),
-                message: why.clone(),
-                field: None,
-                channel_id: None,
-                user_id: None,
-            };
-            self.inform(now, client, &ServerMessage::InfoError(refusal));
-        }
-        self.event(Event::ControlRefused { client, why });
-    }
-
-    /// Tells a chat server something: numbered, kept for RESUME, sent when it is connected.
-    pub(super) fn inform(&mut self, now: Timestamp, client: ControlId, info: &ServerMessage) {
-        let Some(session) = &mut self.control(client).session else { return };
-        let conn = session.conn;
-        if let (Some(text), Some(conn)) = (session.number(now, info), conn) {
-            self.send(now, conn, &text);
-        }
-    }
-
-    pub(super) fn channel_info(&self, room: RoomId) -> Option<ServerMessage> {
-        let room = self.membership.room(room)?;
-        Some(ServerMessage::InfoChannel(ChannelInfo {
-            id: room.channel,
-            guild_id: room.guild,
-            bitrate: Some(room.bitrate),
-            deleted: false,
-        }))
-    }
-
-    /// A voice state as the chat server is told it; with what the voice client needs to connect
-    /// if `credentials`.
-    pub(super) fn voice_info(&self, member: MemberId, credentials: bool) -> Option<ServerMessage> {
-        let member = self.membership.member(member)?;
-        let room = self.membership.room(member.room)?;
-        Some(ServerMessage::InfoVoice(VoiceInfo {
-            user_id: member.user,
-            channel_id: Some(room.channel),
-            guild_id: member.guild,
-            session_id: member.session_id.clone(),
-            flags: member.flags,
-            token: credentials.then(|| member.token.clone()),
-            endpoint: credentials.then(|| self.config.gateway_endpoint.clone()),
-            reason: None,
-        }))
-    }
-
-    // --- the state dump ---
-
-    fn begin_dump(&mut self, now: Timestamp, client: ControlId, conn: ConnId) {
-        self.set_control_stage(conn, Stage::Live(client));
-        if let Some(session) = &mut self.control(client).session {
-            session.dump = Some(Dump::Channels(None));
-        }
-        self.pump_dump(now, conn);
-    }
-
-    /// Writes the next messages of a state dump while little waits on the connection; READY
-    /// after the last.
-    pub(super) fn pump_dump(&mut self, now: Timestamp, conn: ConnId) {
-        let Some(client) = self.live_control(conn) else { return };
-        let room_for = self.config.limits.control_dump_bytes;
-        while self.outbound(conn).len() < room_for {
-            let Some(session) = &self.controls[usize::from(client.0)].session else { return };
-            let Some(cursor) = session.dump else { return };
-            let (info, next) = self.dump_step(client, cursor);
-            let Some(session) = &mut self.control(client).session else { return };
-            session.dump = next;
-            if let Some(text) = info.map(|info| session.number_dumped(&info)) {
-                self.send(now, conn, &text);
-            }
-            if next.is_none() {
-                return self.control_ready(now, client, conn, false);
-            }
-        }
-    }
-
-    /// The message at the cursor, and the cursor behind it.
-    fn dump_step(
-        &self,
-        client: ControlId,
-        cursor: Dump<Scope>,
-    ) -> (Option<ServerMessage>, Option<Dump<Scope>>) {
-        match cursor {
-            Dump::Channels(after) => match self.membership.rooms_from(client, after).next() {
-                Some(room) => {
-                    let channel = self.membership.room(room).map(|room| room.channel);
-                    (self.channel_info(room), Some(Dump::Channels(channel)))
-                }
-                None => (None, Some(Dump::VoiceStates(None))),
-            },
-            Dump::VoiceStates(after) => match self.membership.members_from(client, after).next() {
-                Some((member, position)) => {
-                    (self.voice_info(member, true), Some(Dump::VoiceStates(Some(position))))
-                }
-                None => (None, None),
-            },
         }
     }
 }

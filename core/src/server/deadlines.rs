@@ -14,6 +14,9 @@ const DRAIN_SPREAD: Duration = Duration::from_secs(2);
 /// Calls that nobody vouches for any more end over this time.
 const GRACE_SPREAD: Duration = Duration::from_secs(30);
 
+/// A wake-up this late means that the process did not run: peers could not be heard meanwhile.
+const STALL: Duration = Duration::from_secs(2);
+
 /// What a deadline is for. At most one of each is armed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Timer {
@@ -23,6 +26,8 @@ pub(super) enum Timer {
     Identify(ConnId),
     /// An Identify that waits for its voice state.
     Hold(ConnId),
+    /// An Identify that waits because the client sent too much before.
+    Calm(ConnId),
     /// The gateway's heartbeats.
     Heartbeat(ConnId),
     /// The next Ping to a chat server.
@@ -43,6 +48,8 @@ pub(super) enum Timer {
     End(MemberId),
     /// An older control connection that was asked whether it lives.
     Takeover(ControlId),
+    /// An order that cannot be answered before the revision is known.
+    Undecided(ControlId),
     /// The end of re-statements.
     Reconcile(ControlId),
     /// The end of the time without a chat server.
@@ -54,11 +61,12 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const fn of_conn(conn: ConnId) -> [Self; 9] {
+    pub(super) const fn of_conn(conn: ConnId) -> [Self; 10] {
         [
             Self::Handshake(conn),
             Self::Identify(conn),
             Self::Hold(conn),
+            Self::Calm(conn),
             Self::Heartbeat(conn),
             Self::Ping(conn),
             Self::Silence(conn),
@@ -66,6 +74,32 @@ impl Timer {
             Self::Linger(conn),
             Self::DrainClose(conn),
         ]
+    }
+
+    /// Whether this deadline waits for something that a peer should do, so that time in which this
+    /// process did not run must not count.
+    const fn waits_for_a_peer(&self) -> bool {
+        match self {
+            Self::Handshake(_)
+            | Self::Identify(_)
+            | Self::Hold(_)
+            | Self::Heartbeat(_)
+            | Self::Silence(_)
+            | Self::SlowReader(_)
+            | Self::Reservation(_)
+            | Self::Resume(_)
+            | Self::End(_)
+            | Self::Takeover(_)
+            | Self::Reconcile(_)
+            | Self::Grace(_) => true,
+            Self::Ping(_)
+            | Self::Linger(_)
+            | Self::DrainClose(_)
+            | Self::Calm(_)
+            | Self::Undecided(_)
+            | Self::Tombstone(..)
+            | Self::Drain => false,
+        }
     }
 
     pub(super) const fn of_member(member: MemberId) -> [Self; 3] {
@@ -82,8 +116,15 @@ pub(super) struct Drain {
 
 impl Server {
     /// Acts on every deadline up to `now`. Extra calls do nothing.
+    ///
+    /// A call that comes more than 2 s after [`Self::poll_timeout`] means that the process stood
+    /// still: whatever is awaited of peers is then given so much more time.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
+        if let Some(late) = self.timers.next().map(|next| now.since(next)).filter(|l| *l > STALL) {
+            // And a little more, for what arrived meanwhile and is yet to be read.
+            self.timers.postpone(late + STALL, Timer::waits_for_a_peer);
+        }
         while let Some(timer) = self.timers.pop_due(now) {
             self.fire(now, timer);
         }
@@ -94,6 +135,7 @@ impl Server {
             Timer::Handshake(conn) => self.drop_conn(now, conn, CloseReason::HandshakeTimeout),
             Timer::Identify(conn) => self.close_conn(now, conn, CloseReason::IdentifyTimeout),
             Timer::Hold(conn) => self.end_hold(now, conn),
+            Timer::Calm(conn) => self.end_calm(now, conn),
             Timer::Heartbeat(conn) | Timer::Silence(conn) => {
                 self.drop_conn(now, conn, CloseReason::Silence);
             }
@@ -107,6 +149,7 @@ impl Server {
             Timer::Resume(member) => self.remove_member(now, member, GoneReason::Lost),
             Timer::End(member) => self.remove_member(now, member, GoneReason::GraceEnded),
             Timer::Takeover(client) => self.take_over(now, client),
+            Timer::Undecided(client) => self.note_undecided(client),
             Timer::Reconcile(client) => self.reconcile(now, client),
             Timer::Grace(client) => self.end_calls(now, client),
             Timer::Tombstone(client, channel) => self.clear_tombstone(client, channel),
@@ -120,6 +163,9 @@ impl Server {
             connection.transport.send_ping(b"");
             self.timers.set(Timer::Ping(conn), now + interval);
             self.settle(now, conn);
+        }
+        if let Some(client) = self.live_control(conn) {
+            self.volunteer_health(now, client);
         }
     }
 
@@ -156,6 +202,9 @@ impl Server {
         if self.drain.is_none() {
             self.drain = Some(Drain { closing: false });
             self.timers.set(Timer::Drain, now + self.config.drain);
+            for client in (0u16..).take(self.controls.len()) {
+                self.volunteer_health(now, ControlId(client));
+            }
         }
     }
 

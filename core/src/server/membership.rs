@@ -13,6 +13,7 @@ use crate::gateway::session::Session;
 use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
 use crate::media::command::Permissions;
 use crate::slab::Slab;
+use crate::time::Timestamp;
 use crate::wire::lvsp::VoiceFlags;
 use crate::wire::secret::Secret;
 
@@ -23,6 +24,8 @@ pub(super) struct Room {
     pub(super) channel: ChannelId,
     pub(super) guild: Option<GuildId>,
     pub(super) bitrate: u32,
+    /// What its voice clients may present in place of their voice state's token.
+    pub(super) token: Secret,
     pub(super) relay: RelayId,
     /// In the order in which they were placed.
     pub(super) members: Vec<MemberId>,
@@ -41,6 +44,8 @@ pub(super) struct Member {
     pub(super) token: Secret,
     pub(super) flags: VoiceFlags,
     pub(super) confirmed: bool,
+    /// After the client sent too many messages: no session begins before.
+    pub(super) calm_until: Timestamp,
     /// The voice client's session, once it identified.
     pub(super) session: Option<Session>,
 }
@@ -230,9 +235,11 @@ impl Membership {
                     member.session_id.expose().as_bytes(),
                     session_id.expose().as_bytes(),
                 );
-                let token =
-                    auth::verify_token(member.token.expose().as_bytes(), token.expose().as_bytes());
-                session & token
+                let matches = |expected: &Secret| {
+                    auth::verify_token(expected.expose().as_bytes(), token.expose().as_bytes())
+                };
+                let channel = self.rooms.get(member.room).is_some_and(|room| matches(&room.token));
+                session & (matches(&member.token) | channel)
             })
         })
     }

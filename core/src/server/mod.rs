@@ -7,9 +7,12 @@
 //! | file | decides |
 //! |---|---|
 //! | `connection` | accepting, reading, writing and closing TCP connections |
-//! | `control` | what a chat server's messages do, and what it is told |
+//! | `control` | a chat server's connections and session, what it orders |
+//! | `news` | what it is told, and when |
 //! | `commands` | what a [`Command`](crate::command::Command) changes |
-//! | `voice` | what a voice client's messages do: identify, select, resume |
+//! | `identify` | whose session a voice client asks for |
+//! | `voice` | what its messages do; the beginning and end of a session |
+//! | `resume` | how a session goes on after its connection, and what is kept for that |
 //! | `presence` | who is told of whom |
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
@@ -22,8 +25,11 @@ mod commands;
 mod connection;
 mod control;
 mod deadlines;
+mod identify;
 mod membership;
+mod news;
 mod presence;
+mod resume;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -42,6 +48,7 @@ use connection::{AddressKey, Connection, Failures};
 use control::Control;
 use deadlines::{Drain, Timer};
 use membership::Membership;
+use resume::Replays;
 
 /// The control plane of one voice server. See the [module](self) for the rules of use.
 pub struct Server {
@@ -55,6 +62,7 @@ pub struct Server {
     failures: BTreeMap<AddressKey, Failures>,
     /// Bytes that wait over all connections.
     outbound_total: usize,
+    replays: Replays,
     membership: Membership,
     /// By [`ControlId`].
     controls: Vec<Control>,
@@ -107,6 +115,7 @@ impl Server {
             unauthenticated: BTreeMap::new(),
             failures: BTreeMap::new(),
             outbound_total: 0,
+            replays: Replays::default(),
             membership: Membership::default(),
             controls,
             legs: Slab::default(),
@@ -147,7 +156,8 @@ impl Server {
         match event {
             RelayEvent::Heard { .. } => self.member_heard(now, member),
             RelayEvent::Exhausted { .. } => self.renew_session(now, member),
-            RelayEvent::Bound { .. } => {}
+            RelayEvent::Bound { address, foreign: true, .. } => self.note_foreign(member, address),
+            RelayEvent::Bound { foreign: false, .. } => {}
         }
     }
 

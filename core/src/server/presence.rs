@@ -16,9 +16,10 @@ const MICROPHONE: u8 = 1;
 impl Server {
     /// Sends a message that must not be missed: numbered and kept where the version can.
     fn tell(&mut self, now: Timestamp, id: MemberId, message: &ServerMessage) {
-        let Some(session) = self.session_mut(id) else { return };
-        let conn = session.conn;
-        if let (Some(text), Some(conn)) = (session.number(now, message), conn) {
+        let numbered =
+            self.with_session(id, |session| (session.number(now, message), session.conn));
+        self.trim_replays(id);
+        if let Some((Some(text), Some(conn))) = numbered {
             self.send(now, conn, &text);
         }
     }

@@ -1,4 +1,7 @@
-//! What a voice client's messages do: identify, select a protocol, speak, resume.
+//! What a voice client's messages do, and the beginning and end of its session.
+//!
+//! Not here: whose session an Identify asks for (`identify`), Resume (`resume`), what others are
+//! told (`presence`).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,9 +10,9 @@ use super::connection::Machine;
 use super::deadlines::Timer;
 use crate::crypto::cipher::MediaKey;
 use crate::crypto::mode::Mode;
-use crate::gateway::link::{Credentials, Link, Stage, Step};
+use crate::gateway::link::{Link, Stage, Step};
 use crate::gateway::session::Session;
-use crate::ids::{ChannelId, ConnId, GuildId, MemberId, Ssrc, UserId};
+use crate::ids::{ConnId, MemberId, Ssrc};
 use crate::media::command::RelayCommand;
 use crate::output::Event;
 use crate::reasons::CloseReason;
@@ -38,7 +41,7 @@ impl Server {
             return self.close_conn_saying(now, conn, CloseReason::BadRequest, text);
         };
         let limits = &self.config.limits;
-        let link = Link::new(now, version, limits, self.config.legacy_modes);
+        let link = Link::new(now, version, limits, self.config.media.legacy_modes);
         if let Some(connection) = self.conns.get_mut(conn) {
             connection.machine = Machine::Gateway(link);
         }
@@ -48,13 +51,13 @@ impl Server {
     }
 
     /// Sends a message that is neither numbered nor kept.
-    fn reply(&mut self, now: Timestamp, conn: ConnId, message: &ServerMessage) {
+    pub(super) fn reply(&mut self, now: Timestamp, conn: ConnId, message: &ServerMessage) {
         if let Some(version) = self.link(conn).map(|link| link.version) {
             self.send(now, conn, &message.encode(version, None));
         }
     }
 
-    fn link(&mut self, conn: ConnId) -> Option<&mut Link> {
+    pub(super) fn link(&mut self, conn: ConnId) -> Option<&mut Link> {
         match &mut self.conns.get_mut(conn)?.machine {
             Machine::Gateway(link) => Some(link),
             Machine::Opening | Machine::Control(_) | Machine::Closing(_) => None,
@@ -102,7 +105,23 @@ impl Server {
                 self.reply(now, conn, &ServerMessage::BackendVersion { voice, rtc_worker });
             }
             Step::NoRoute => self.close_conn(now, conn, CloseReason::PeerClosed),
+            Step::Fail(CloseReason::RateLimited) => self.send_off(now, conn),
             Step::Fail(reason) => self.close_conn(now, conn, reason),
+        }
+    }
+
+    /// The client sends far too much: its session ends, and its next Identify has to wait.
+    fn send_off(&mut self, now: Timestamp, conn: ConnId) {
+        let calm = self.config.limits.message_calm_ms.duration();
+        match self.member_of_conn(conn) {
+            Some(id) => {
+                if let Some(member) = self.membership.member_mut(id) {
+                    member.calm_until = now + calm;
+                }
+                self.end_session(now, id, CloseReason::RateLimited);
+                self.reserve(now, id);
+            }
+            None => self.close_conn(now, conn, CloseReason::RateLimited),
         }
     }
 
@@ -119,8 +138,8 @@ impl Server {
     ) {
         if let Some(member) = self.member_of_conn(conn) {
             self.arm_heartbeat(now, conn);
-            if let (Some(seq), Some(session)) = (seq_ack, self.session_mut(member)) {
-                session.acknowledge(seq);
+            if let Some(seq) = seq_ack {
+                self.with_session(member, |session| session.acknowledge(seq));
             }
         }
         self.reply(now, conn, &ServerMessage::HeartbeatAck { nonce });
@@ -131,88 +150,9 @@ impl Server {
         self.timers.set(Timer::Heartbeat(conn), now + silence);
     }
 
-    // --- Identify ---
+    // --- the beginning and the end of a session ---
 
-    fn identify(&mut self, now: Timestamp, conn: ConnId, user: UserId, credentials: Credentials) {
-        let Credentials { server_id, channel_id, session_id, token } = &credentials;
-        match self.membership.identify(*server_id, user, session_id, token) {
-            Ok(member) if self.names_channel_of(conn, member, *channel_id) => {
-                self.begin_session(now, conn, member);
-            }
-            Ok(_) | Err(true) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
-            Err(false) if self.is_buried(*server_id, user) => {
-                self.close_conn(now, conn, CloseReason::ChannelDestroyed);
-            }
-            Err(false) if self.may_still_come(now) => self.hold(now, conn, user, credentials),
-            Err(false) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
-        }
-    }
-
-    /// From version 9 on a client names its channel, and must name the right one.
-    fn names_channel_of(
-        &mut self,
-        conn: ConnId,
-        member: MemberId,
-        named: Option<ChannelId>,
-    ) -> bool {
-        let names = self.link(conn).is_some_and(|link| link.version.names_channel());
-        let Some(named) = named.filter(|_| names) else { return true };
-        let room = self.membership.member(member).map(|member| member.room);
-        room.and_then(|room| self.membership.room(room)).is_some_and(|room| room.channel == named)
-    }
-
-    /// Lets an Identify wait for its voice state: the chat server may be about to state it.
-    fn hold(&mut self, now: Timestamp, conn: ConnId, user: UserId, credentials: Credentials) {
-        let Some(link) = self.link(conn) else { return };
-        link.stage = Stage::Held;
-        let key = (credentials.server_id, user);
-        link.held = Some((user, credentials));
-        self.held.entry(key).or_default().push(conn);
-        let wait = self.config.limits.identify_hold_ms.duration();
-        self.timers.clear(Timer::Identify(conn));
-        self.timers.set(Timer::Hold(conn), now + wait);
-    }
-
-    /// Nobody placed the user in time: its Identify waits no longer.
-    pub(super) fn end_hold(&mut self, now: Timestamp, conn: ConnId) {
-        let held = self.link(conn).and_then(|link| link.held.take());
-        if let Some((user, credentials)) = held {
-            self.forget_held(conn, (credentials.server_id, user));
-        }
-        self.close_conn(now, conn, CloseReason::AuthenticationFailed);
-    }
-
-    fn forget_held(&mut self, conn: ConnId, key: (u64, UserId)) {
-        if let Some(conns) = self.held.get_mut(&key) {
-            conns.retain(|other| *other != conn);
-            if conns.is_empty() {
-                self.held.remove(&key);
-            }
-        }
-    }
-
-    /// A voice state appeared: those who waited for it are tried again.
-    pub(super) fn retry_held(
-        &mut self,
-        now: Timestamp,
-        channel: ChannelId,
-        guild: Option<GuildId>,
-        user: UserId,
-    ) {
-        let servers = [Some(channel.as_u64()), guild.map(GuildId::as_u64)];
-        for server_id in servers.into_iter().flatten() {
-            for conn in self.held.remove(&(server_id, user)).unwrap_or_default() {
-                let Some(link) = self.link(conn) else { continue };
-                link.stage = Stage::Fresh;
-                if let Some((user, credentials)) = link.held.take() {
-                    self.timers.clear(Timer::Hold(conn));
-                    self.identify(now, conn, user, credentials);
-                }
-            }
-        }
-    }
-
-    fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
+    pub(super) fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
         if self.legs.len() >= self.config.limits.sessions {
             return self.close_conn(now, conn, CloseReason::Overloaded);
         }
@@ -221,11 +161,14 @@ impl Server {
         let Some(version) = self.link(conn).map(|link| link.version) else { return };
         let Some(member) = self.membership.member(id) else { return };
         let (room, permissions) = (member.room, member.permissions());
-        let Some(relay) = self.membership.room(room).map(|room| room.relay) else { return };
+        let Some((relay, bitrate)) = self.membership.room(room).map(|r| (r.relay, r.bitrate))
+        else {
+            return;
+        };
         let ssrc = self.draw_ssrc();
         let leg = self.legs.insert(id);
         let peer = self.conns.get(conn).and_then(|connection| telling_address(connection.peer));
-        self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, permissions });
+        self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
         if let Some(member) = self.membership.member_mut(id) {
             member.session = Some(session);
@@ -240,7 +183,7 @@ impl Server {
                 ssrc,
                 ip: *address.ip(),
                 port: address.port(),
-                modes: Mode::offered(self.config.legacy_modes)
+                modes: Mode::offered(self.config.media.legacy_modes)
                     .iter()
                     .map(|mode| mode.name().to_owned())
                     .collect(),
@@ -250,7 +193,7 @@ impl Server {
     }
 
     /// Ties a connection to a member's session.
-    fn attach(&mut self, now: Timestamp, conn: ConnId, member: MemberId) {
+    pub(super) fn attach(&mut self, now: Timestamp, conn: ConnId, member: MemberId) {
         if let Some(link) = self.link(conn) {
             link.stage = Stage::Identified;
         }
@@ -311,83 +254,12 @@ impl Server {
         self.event(Event::MemberConnected { client, channel, user });
     }
 
-    // --- Resume and the ends of sessions ---
-
-    fn resume(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        credentials: &Credentials,
-        seq_ack: Option<u16>,
-    ) {
-        let Credentials { server_id, channel_id, session_id, token } = credentials;
-        let found = self.membership.resume(*server_id, session_id, token);
-        let member = found.filter(|id| self.names_channel_of(conn, *id, *channel_id));
-        let Some(version) = self.link(conn).map(|link| link.version) else { return };
-        let same_form = |session: &&mut Session| session.version.numbered() == version.numbered();
-        let Some((id, session)) = member
-            .and_then(|id| Some((id, self.session_mut(id)?)))
-            .filter(|(_, session)| same_form(session))
-        else {
-            return self.close_conn(now, conn, CloseReason::SessionInvalid);
-        };
-        let missed = if version.numbered() {
-            match session.replay(now, seq_ack) {
-                Some(texts) => texts,
-                None => return self.close_conn(now, conn, CloseReason::SessionInvalid),
-            }
-        } else {
-            Vec::new()
-        };
-        session.version = version;
-        if let Some(older) = session.conn.replace(conn) {
-            if let Some(connection) = self.conns.get_mut(older) {
-                connection.member = None;
-            }
-            self.close_conn(now, older, CloseReason::SessionInvalid);
-        }
-        self.timers.clear(Timer::Resume(id));
-        self.attach(now, conn, id);
-        self.reply(now, conn, &ServerMessage::Resumed);
-        for text in missed {
-            self.send(now, conn, &text);
-        }
-        if !version.numbered() {
-            self.reintroduce(now, id);
-        }
-    }
-
-    /// A gateway connection ended; its session can be resumed for a while.
-    pub(super) fn gateway_lost(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        link: Link,
-        member: Option<MemberId>,
-    ) {
-        if let Some((user, credentials)) = link.held {
-            self.forget_held(conn, (credentials.server_id, user));
-        }
-        let Some(id) = member else { return };
-        let Some(session) = self.session_mut(id) else { return };
-        if session.conn != Some(conn) {
-            return;
-        }
-        session.conn = None;
-        let window = self.config.limits.resume_window_ms.duration();
-        self.timers.set(Timer::Resume(id), now + window);
-        let Some(member) = self.membership.member(id) else { return };
-        let (client, user) = (member.client, member.user);
-        if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
-            self.event(Event::MemberDetached { client, channel, user });
-        }
-    }
-
     /// Ends a member's session, if it has one: media first, then what others know, then its
     /// connection.
     pub(super) fn end_session(&mut self, now: Timestamp, id: MemberId, reason: CloseReason) {
         let Some(member) = self.membership.member_mut(id) else { return };
         let Some(session) = member.session.take() else { return };
+        self.forget_replay(id, &session);
         self.timers.clear(Timer::Resume(id));
         self.relay(session.relay, RelayCommand::Close { leg: session.leg });
         self.legs.remove(session.leg);
@@ -408,6 +280,15 @@ impl Server {
     pub(super) fn renew_session(&mut self, now: Timestamp, id: MemberId) {
         self.end_session(now, id, CloseReason::Renew);
         self.reserve(now, id);
+    }
+
+    /// A client's media comes from where its gateway connection does not.
+    pub(super) fn note_foreign(&mut self, id: MemberId, address: SocketAddr) {
+        let Some(member) = self.membership.member(id) else { return };
+        let (client, user) = (member.client, member.user);
+        if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
+            self.event(Event::ForeignAddress { client, channel, user, address });
+        }
     }
 
     /// Gives the voice client of a voice state time to come.

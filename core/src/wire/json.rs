@@ -77,6 +77,17 @@ impl WireError {
             Self::Missing { .. } | Self::Wrong { .. } => false,
         }
     }
+
+    /// The field at fault, if it is one.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Duplicate { field } | Self::Missing { field } | Self::Wrong { field, .. } => {
+                Some(field)
+            }
+            Self::NotJson | Self::TooDeep | Self::NotAnObject | Self::NotAMessage => None,
+        }
+    }
 }
 
 /// A message as it goes out: `op`, `d`, then what the protocol numbers messages by.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use lvsp_core::config::ControlClient;
+use lvsp_core::config::{ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::transport::TlsIdentity;
 
@@ -23,8 +23,8 @@ use crate::runtime::Options;
 use crate::turns::Budgets;
 
 pub use sections::{
-    ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection, Revision,
-    SecretText, TlsSection,
+    ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection, SecretText,
+    TlsSection,
 };
 
 /// The longest grace and the longest drain, in seconds.
@@ -95,7 +95,12 @@ impl File {
             control_clients: self.control_clients()?,
             grace: Duration::from_secs(self.control.grace),
             drain: Duration::from_secs(self.drain.seconds),
-            legacy_modes: self.media.legacy_modes,
+            media_config: MediaConfig {
+                legacy_modes: self.media.legacy_modes,
+                enforce_bitrate: self.media.enforce_bitrate,
+                foreign_udp: self.media.foreign_udp,
+                loopback: false,
+            },
             limits: self.limits.clone(),
             budgets: Budgets::default(),
         })
@@ -151,21 +156,34 @@ impl File {
     }
 
     fn control_clients(&self) -> Result<Vec<ControlClient>> {
-        let ControlSection { secret, secret_file, revision, clients, .. } = &self.control;
-        let is_single = secret.is_some() || secret_file.is_some();
-        if is_single && !clients.is_empty() {
+        let control = &self.control;
+        let is_single = control.secret.is_some() || control.secret_file.is_some();
+        if is_single && !control.clients.is_empty() {
             bail!("control.secret and [[control.client]] are both given");
         }
-        if clients.is_empty() {
-            return Ok(vec![client("default", "control", (secret, secret_file), *revision)?]);
+        if control.clients.is_empty() {
+            let secret = secret("control", &control.secret, &control.secret_file)?;
+            return Ok(vec![ControlClient {
+                name: "default".to_owned(),
+                secret,
+                revision: control.revision,
+                auth: control.auth,
+                health: control.health,
+                litecord_assign: control.litecord_assign,
+            }]);
         }
-        clients
-            .iter()
-            .map(|c| {
-                let owner = format!("[[control.client]] {:?}", c.name);
-                client(&c.name, &owner, (&c.secret, &c.secret_file), c.revision)
+        let client = |client: &ClientSection| {
+            let owner = format!("[[control.client]] {:?}", client.name);
+            Ok(ControlClient {
+                name: client.name.clone(),
+                secret: secret(&owner, &client.secret, &client.secret_file)?,
+                revision: client.revision,
+                auth: client.auth,
+                health: client.health,
+                litecord_assign: client.litecord_assign,
             })
-            .collect()
+        };
+        control.clients.iter().map(client).collect()
     }
 
     /// The configuration in force as TOML, secrets masked.
@@ -177,17 +195,13 @@ impl File {
     }
 }
 
-/// A chat server, whose secret stands in one of two places; `owner` is who that is in messages.
-fn client(
-    name: &str,
+/// A secret that stands in one of two places; `owner` is whose it is in messages.
+fn secret(
     owner: &str,
-    secret: (&Option<SecretText>, &Option<PathBuf>),
-    revision: Revision,
-) -> Result<ControlClient> {
-    if matches!(revision, Revision::Litecord | Revision::Document) {
-        bail!("{owner}: revision: only \"auto\" and \"draft\" are served so far");
-    }
-    let (key, secret) = match secret {
+    secret: &Option<SecretText>,
+    file: &Option<PathBuf>,
+) -> Result<ControlSecret> {
+    let (key, secret) = match (secret, file) {
         (Some(_), Some(_)) => {
             bail!("{owner}: secret and secret_file are both given: one of them is enough")
         }
@@ -202,10 +216,8 @@ fn client(
              give the same to the chat server"
         ),
     };
-    let secret = ControlSecret::new(secret).map_err(|weak| {
-        anyhow!("{owner}: {key}: {weak}; `lvsp-mio gen-secret` makes a good one")
-    })?;
-    Ok(ControlClient { name: name.to_owned(), secret })
+    ControlSecret::new(secret)
+        .map_err(|weak| anyhow!("{owner}: {key}: {weak}; `lvsp-mio gen-secret` makes a good one"))
 }
 
 /// The parser's message with a suggestion for a misspelt key.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use lvsp_core::config::{ControlAuth, ForeignUdp, HealthScale, Revision};
 use lvsp_core::limits::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,14 @@ pub struct ControlSection {
     /// A file that holds the secret instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// The LVSP revision of the single client.
+    /// The LVSP revision of the single client: `auto`, `draft`, `litecord` or `document`.
     pub revision: Revision,
+    /// How the single client proves who it is: `any` or `hmac`.
+    pub auth: ControlAuth,
+    /// Which end of the scale the single client takes for good health: `best-is-1` or `best-is-0`.
+    pub health: HealthScale,
+    /// Under revision `litecord`: the single client stands a CHANNEL_ASSIGN. The deployed code does not.
+    pub litecord_assign: bool,
     /// Seconds that calls go on when no chat server comes back, up to 86,400.
     pub grace: u64,
     /// Several chat servers, instead of `secret`.
@@ -53,6 +60,9 @@ impl Default for ControlSection {
             secret: None,
             secret_file: None,
             revision: Revision::Auto,
+            auth: ControlAuth::Any,
+            health: HealthScale::BestIs1,
+            litecord_assign: false,
             grace: 300,
             clients: Vec::new(),
         }
@@ -71,24 +81,18 @@ pub struct ClientSection {
     /// A file that holds the secret instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// Its LVSP revision.
+    /// Its LVSP revision: `auto`, `draft`, `litecord` or `document`.
     #[serde(default)]
     pub revision: Revision,
-}
-
-/// A revision of LVSP.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Revision {
-    /// Decided by what the chat server says; the draft is the only one that is served.
-    #[default]
-    Auto,
-    /// The draft of 2019.
-    Draft,
-    /// What Litecord's code speaks. Not served yet.
-    Litecord,
-    /// What patchcord's document says. Not served yet.
-    Document,
+    /// How it proves who it is: `any` or `hmac`.
+    #[serde(default)]
+    pub auth: ControlAuth,
+    /// Which end of the scale it takes for good health: `best-is-1` or `best-is-0`.
+    #[serde(default)]
+    pub health: HealthScale,
+    /// Under revision `litecord`: it stands a CHANNEL_ASSIGN. The deployed code does not.
+    #[serde(default)]
+    pub litecord_assign: bool,
 }
 
 /// `[gateway]`
@@ -119,8 +123,13 @@ pub struct MediaSection {
     pub public_ip: Option<Ipv4Addr>,
     /// Relays, each with a thread and a port.
     pub relays: u16,
-    /// Offer the encryption modes of old client libraries as well.
+    /// Offer the encryption modes and answer the discovery of old client libraries as well.
     pub legacy_modes: bool,
+    /// Drop audio above twice the channel's bitrate, over 2 s.
+    pub enforce_bitrate: bool,
+    /// What a client gets at a UDP address that its gateway connection does not vouch for:
+    /// `guarded`, `strict` or `open`.
+    pub foreign_udp: ForeignUdp,
 }
 
 impl Default for MediaSection {
@@ -130,6 +139,8 @@ impl Default for MediaSection {
             public_ip: None,
             relays: 1,
             legacy_modes: false,
+            enforce_bitrate: false,
+            foreign_udp: ForeignUdp::Guarded,
         }
     }
 }

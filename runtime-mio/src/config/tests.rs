@@ -1,5 +1,7 @@
 //! What an operator may write, and what is said to the rest.
 
+use lvsp_core::config::{ControlAuth, HealthScale, Revision};
+
 use super::*;
 
 const SECRET: &str = "secret = \"0123456789abcdef0123456789abcdef\"\n";
@@ -43,11 +45,19 @@ fn what_is_missing_is_said_with_the_reason() {
 }
 
 #[test]
-fn a_short_secret_and_an_unserved_revision_are_refused() {
+fn a_short_secret_is_refused_and_a_clients_dialect_passed_on() {
     let short = "[control]\nsecret = \"short\"\n[tls]\noff = true\n";
     assert!(refusal(short).contains("gen-secret"));
-    let revision = format!("[control]\n{SECRET}revision = \"litecord\"\n[tls]\noff = true\n");
-    assert!(refusal(&revision).contains("served so far"));
+    let text = format!(
+        "[tls]\noff = true\n[[control.client]]\nname = \"one\"\n{SECRET}revision = \"litecord\"\n\
+         auth = \"hmac\"\nhealth = \"best-is-0\"\nlitecord_assign = true\n"
+    );
+    let client = load(&text, &[]).unwrap().options().unwrap().control_clients.remove(0);
+    assert_eq!((client.revision, client.auth), (Revision::Litecord, ControlAuth::Hmac));
+    assert_eq!((client.health, client.litecord_assign), (HealthScale::BestIs0, true));
+    let text = format!("[control]\n{SECRET}revision = \"document\"\n[tls]\noff = true\n");
+    let client = load(&text, &[]).unwrap().options().unwrap().control_clients.remove(0);
+    assert_eq!((client.revision, client.auth), (Revision::Document, ControlAuth::Any));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
-use lvsp_core::config::ControlClient;
+use lvsp_core::config::{ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
@@ -40,13 +40,13 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
         relays: 1,
         endpoint: None,
         tls,
-        control_clients: vec![ControlClient {
-            name: "test".to_owned(),
-            secret: ControlSecret::new(SECRET.to_owned()).expect("long enough"),
-        }],
+        control_clients: vec![ControlClient::new(
+            "test".to_owned(),
+            ControlSecret::new(SECRET.to_owned()).expect("long enough"),
+        )],
         grace: Duration::from_secs(60),
         drain: Duration::ZERO,
-        legacy_modes: false,
+        media_config: MediaConfig::default(),
         limits: Limits {
             first_byte_ms: patient,
             tls_ms: patient,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::wire::json::{Envelope, Object, WireError};
-use crate::wire::lvsp::{ChannelInfo, InfoBody, envelope, info, opcode};
+use crate::wire::lvsp::{ChannelInfo, DataBody, InfoBody, InfoData, envelope, info, opcode};
 use crate::wire::secret::Secret;
 
 /// A message from a chat server.
@@ -39,6 +39,8 @@ pub enum ChatMessage {
     InfoVoice(VoiceUpdate),
     /// Asks for a voice state.
     VstRequest(VoiceRequest),
+    /// An INFO of the revisions after the draft.
+    InfoData(InfoData),
     /// An INFO of another type.
     UnknownInfo {
         /// The type.
@@ -120,7 +122,7 @@ pub struct VoiceFlagsUpdate {
 }
 
 impl VoiceFlagsUpdate {
-    fn parse(object: &Object<'_>) -> Result<Self, WireError> {
+    pub(super) fn parse(object: &Object<'_>) -> Result<Self, WireError> {
         Ok(Self {
             deaf: object.optional_bool("deaf")?,
             mute: object.optional_bool("mute")?,
@@ -184,8 +186,12 @@ impl ChatMessage {
     }
 
     fn parse_info(root: &Object<'_>) -> Result<Self, WireError> {
-        let d = root.object("d", &["type", "info"])?;
-        Ok(match d.integer("type")? {
+        let d = root.object("d", &["type", "info", "data"])?;
+        let kind = d.integer("type")?;
+        if d.raw("info").is_none() && d.raw("data").is_some() {
+            return Ok(Self::InfoData(InfoData::parse(kind, &d)?));
+        }
+        Ok(match kind {
             info::CHANNEL => Self::InfoChannel(ChannelInfo::parse(&d)?),
             info::VST => {
                 let voice = d.object("info", VOICE_KEYS)?;
@@ -206,6 +212,21 @@ impl ChatMessage {
         })
     }
 
+    /// The type of an INFO, or the one that answers a request for a voice state.
+    #[must_use]
+    pub const fn info_kind(&self) -> Option<u32> {
+        match self {
+            Self::InfoChannel(_) => Some(info::CHANNEL),
+            Self::InfoVoice(_) | Self::VstRequest(_) => Some(info::VST),
+            Self::InfoData(data) => Some(data.kind),
+            Self::UnknownInfo { kind } => Some(*kind),
+            Self::Identify { .. }
+            | Self::Resume { .. }
+            | Self::Heartbeat { .. }
+            | Self::Unknown { .. } => None,
+        }
+    }
+
     /// Writes the message (client role).
     #[must_use]
     pub fn encode(&self) -> String {
@@ -220,11 +241,16 @@ impl ChatMessage {
             Self::Heartbeat { s } => Envelope::new(opcode::HEARTBEAT, Heartbeat { s: *s }).encode(),
             Self::InfoChannel(channel) => encode_info(info::CHANNEL, channel),
             Self::InfoVoice(update) => encode_info(info::VST, Update::new(update)),
+            Self::InfoData(data) => encode_data(data),
             Self::VstRequest(request) => Envelope::new(opcode::VST_REQUEST, request).encode(),
             Self::UnknownInfo { kind } => encode_info(*kind, ()),
             Self::Unknown { op } => Envelope::new(*op, ()).encode(),
         }
     }
+}
+
+fn encode_data(data: &InfoData) -> String {
+    Envelope::new(opcode::INFO, DataBody { r#type: data.kind, data }).encode()
 }
 
 fn encode_info<T: Serialize>(kind: u32, info: T) -> String {
@@ -302,6 +328,8 @@ mod tests {
         r#"{"op":6,"d":{"type":1,"info":{"session_id":"x","self_deaf":false}}}"#,
         r#"{"op":7,"d":{"user_id":"7","channel_id":"5"}}"#,
         r#"{"op":7,"d":{"user_id":"7","channel_id":"5","guild_id":"6","session_id":"x","token":"y","deaf":true,"mute":true,"self_deaf":true,"self_mute":true,"suppress":true}}"#,
+        r#"{"op":6,"d":{"type":4,"data":{"user_id":"7","channel_id":"5","guild_id":"6"}}}"#,
+        r#"{"op":6,"d":{"type":5,"data":{"session_id":"x"}}}"#,
         r#"{"op":6,"d":{"type":9,"info":null}}"#,
         r#"{"op":99,"d":null}"#,
     ];
@@ -323,7 +351,13 @@ mod tests {
             (r#"{"op":1,"d":[]}"#, false, "d must be an object"),
             (r#"{"op":1,"d":{}}"#, false, "d.token is missing"),
             (r#"{"op":2,"d":{"token":"t","seq":1.0}}"#, false, "d.seq must be an integer in range"),
-            (r#"{"op":6,"d":{"type":0,"data":{}}}"#, false, "d.info is missing"),
+            (r#"{"op":6,"d":{"type":0}}"#, false, "d.info is missing"),
+            (r#"{"op":6,"d":{"type":0,"data":[]}}"#, false, "d.data must be an object"),
+            (
+                r#"{"op":6,"d":{"type":4,"data":{"user_id":0}}}"#,
+                false,
+                "d.data.user_id must be a snowflake: a string of 1 to 20 digits, not zero",
+            ),
             (r#"{"op":6,"d":{"type":0,"info":{"bitrate":1}}}"#, false, "d.info.id is missing"),
             (
                 r#"{"op":6,"d":{"type":1,"info":{"mute":1}}}"#,

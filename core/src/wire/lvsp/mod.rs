@@ -1,8 +1,10 @@
-//! Messages between chat servers and this server (the control protocol, draft revision).
+//! Messages between chat servers and this server (the control protocol).
 //!
-//! Here: opcodes, INFO types and the two directions, [`ChatMessage`] and [`ServerMessage`], each
-//! both readable and writable (the second way serves the client role). Not here: which message is
-//! legal when, numbering and replay (`crate::lvsp`), and checking of tokens.
+//! Here: opcodes and the two directions, [`ChatMessage`] and [`ServerMessage`], each both readable
+//! and writable (the second way serves the client role). INFO comes in two shapes: `info` in the
+//! draft, `data` ([`InfoData`]) in the revisions after it. Not here: what an INFO type means in
+//! which revision, which message is legal when, numbering and replay (`crate::lvsp`), and checking
+//! of tokens.
 
 use serde::Serialize;
 
@@ -10,9 +12,11 @@ use crate::ids::{ChannelId, GuildId};
 use crate::wire::json::{Object, WireError};
 
 mod chat;
+mod data;
 mod server;
 
 pub use chat::{ChatMessage, Place, VoiceFlagsUpdate, VoiceRequest, VoiceUpdate};
+pub use data::InfoData;
 pub use server::{InfoError, ServerMessage, VoiceFlags, VoiceInfo};
 
 /// The feature of a chat server that reads error INFOs.
@@ -31,7 +35,7 @@ pub mod opcode {
     pub const VST_REQUEST: u32 = 7;
 }
 
-/// The INFO types.
+/// The INFO types of the draft.
 pub mod info {
     #![allow(missing_docs, reason = "the names are those of the protocol")]
     pub const CHANNEL: u32 = 0;
@@ -66,11 +70,18 @@ impl ChannelInfo {
     }
 }
 
-/// The body of INFO.
+/// The body of INFO in the draft.
 #[derive(Serialize)]
 struct InfoBody<T> {
     r#type: u32,
     info: T,
+}
+
+/// The body of INFO in the revisions after it.
+#[derive(Serialize)]
+struct DataBody<'a> {
+    r#type: u32,
+    data: &'a InfoData,
 }
 
 /// Reads the envelope. A text without `op` or `d` is not a message at all.

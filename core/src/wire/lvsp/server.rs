@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::wire::json::{Envelope, NAME_BYTES, Object, WireError};
 use crate::wire::lvsp::{
-    ChannelInfo, FEATURE_ERRORS, InfoBody, VoiceFlagsUpdate, envelope, info, opcode,
+    ChannelInfo, DataBody, FEATURE_ERRORS, InfoBody, InfoData, VoiceFlagsUpdate, envelope, info,
+    opcode,
 };
 use crate::wire::secret::Secret;
 
@@ -42,6 +43,8 @@ pub enum ServerMessage {
     InfoChannel(ChannelInfo),
     /// States a voice state as it is in force.
     InfoVoice(VoiceInfo),
+    /// Either of both in the revisions after the draft.
+    InfoData(InfoData),
     /// Reports a refusal, to chat servers with the feature `errors`.
     InfoError(InfoError),
     /// An INFO of another type (client role).
@@ -159,6 +162,7 @@ impl ServerMessage {
             }
             Self::InfoChannel(channel) => encode_info(info::CHANNEL, channel, s),
             Self::InfoVoice(voice) => encode_info(info::VST, voice, s),
+            Self::InfoData(data) => encode(opcode::INFO, DataBody { r#type: data.kind, data }, s),
             Self::InfoError(error) => {
                 let InfoError { kind, message, field, channel_id, user_id } = error;
                 let (channel_id, user_id) = (*channel_id, *user_id);
@@ -204,8 +208,11 @@ impl ServerMessage {
     }
 
     fn parse_info(root: &Object<'_>) -> Result<Self, WireError> {
-        let d = root.object("d", &["type", "info", "error"])?;
+        let d = root.object("d", &["type", "info", "data", "error"])?;
         let kind = d.integer("type")?;
+        if d.raw("data").is_some() {
+            return Ok(Self::InfoData(InfoData::parse(kind, &d)?));
+        }
         if d.value("error").is_some() {
             let error = d.object("error", &["message", "field", "channel_id", "user_id"])?;
             return Ok(Self::InfoError(InfoError {
@@ -308,6 +315,8 @@ mod tests {
         r#"{"op":6,"d":{"type":1,"info":{"user_id":"7","channel_id":"5","session_id":"x","deaf":false,"mute":true,"self_deaf":false,"self_mute":false,"suppress":false,"token":"t","endpoint":"voice.example.org:443"}},"s":3}"#,
         r#"{"op":6,"d":{"type":1,"info":{"user_id":"7","channel_id":null,"session_id":"x","deaf":false,"mute":false,"self_deaf":false,"self_mute":false,"suppress":false,"reason":"lost"}},"s":4}"#,
         r#"{"op":6,"d":{"type":1,"error":{"message":"limit reached","user_id":"7"}},"s":5}"#,
+        r#"{"op":6,"d":{"type":1,"data":{"channel_id":"5","guild_id":"6","token":"t","bitrate":64000}},"s":6}"#,
+        r#"{"op":6,"d":{"type":6,"data":{"user_id":"7","session_id":"x","reason":"lost"}},"s":7}"#,
         r#"{"op":6,"d":{"type":9,"info":null}}"#,
         r#"{"op":99,"d":null}"#,
     ];

@@ -1,0 +1,161 @@
+//! What a chat server is yet to be told: one mark for each object, not one for each event.
+//!
+//! A mark says that something is to be said about an object; what is in force is looked up when
+//! there is room to say it. So a burst of orders, a chat server that reads slowly and one that is
+//! away cost as much as there are objects. Marks leave in the order in which they were first made.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::{ChannelId, GuildId, UserId};
+use crate::wire::lvsp::{InfoError, VoiceInfo};
+
+/// Refusals that may wait; more are not reported. Whoever sends so many wrong orders at once
+/// learns from the first ones.
+const REFUSALS: usize = 256;
+
+/// What a mark is about. `P` tells a user's voice states apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Subject<P> {
+    /// A channel.
+    Channel(ChannelId),
+    /// A voice state.
+    Voice(UserId, P),
+    /// A user without a voice state, of whom the chat server spoke.
+    Absent(UserId),
+    /// A refused order.
+    Refusal(u64),
+}
+
+/// Why a channel is told of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Cause {
+    /// It was stated again and is as it was.
+    Unchanged,
+    /// It changed.
+    Changed,
+    /// It is new.
+    Created,
+}
+
+/// What is to be said.
+#[derive(Debug)]
+pub(crate) enum Mark {
+    /// The channel as it is in force.
+    Channel(Cause),
+    /// The channel is gone.
+    ChannelGone(Option<GuildId>),
+    /// The voice state as it is in force; `full` with what its voice client needs.
+    Voice { full: bool },
+    /// The voice state is gone.
+    VoiceGone(Box<VoiceInfo>),
+    /// An order was refused.
+    Refusal(Box<InfoError>),
+}
+
+/// Marks in order.
+#[derive(Debug)]
+pub(crate) struct Outbox<P> {
+    order: VecDeque<Subject<P>>,
+    marks: BTreeMap<Subject<P>, Mark>,
+    /// Refusals ever marked, to tell them apart.
+    refusals: u64,
+    refusals_waiting: usize,
+}
+
+impl<P: Copy + Ord> Outbox<P> {
+    pub(crate) const fn new() -> Self {
+        Self { order: VecDeque::new(), marks: BTreeMap::new(), refusals: 0, refusals_waiting: 0 }
+    }
+
+    /// Marks an object. What was to be said of it before is said no more, but nothing that an
+    /// answer needs is lost.
+    pub(crate) fn put(&mut self, subject: Subject<P>, mark: Mark) {
+        let mark = match (self.marks.remove(&subject), mark) {
+            (None, mark) => {
+                self.order.push_back(subject);
+                mark
+            }
+            (Some(Mark::Channel(before)), Mark::Channel(cause)) => Mark::Channel(before.max(cause)),
+            (Some(Mark::Voice { full: before }), Mark::Voice { full }) => {
+                Mark::Voice { full: before || full }
+            }
+            (Some(_), mark) => mark,
+        };
+        self.marks.insert(subject, mark);
+    }
+
+    /// Marks a refused order.
+    pub(crate) fn put_refusal(&mut self, refusal: InfoError) {
+        if self.refusals_waiting < REFUSALS {
+            self.refusals += 1;
+            self.refusals_waiting += 1;
+            self.put(Subject::Refusal(self.refusals), Mark::Refusal(Box::new(refusal)));
+        }
+    }
+
+    /// Takes the oldest mark.
+    pub(crate) fn take(&mut self) -> Option<(Subject<P>, Mark)> {
+        let subject = self.order.pop_front()?;
+        let mark = self.marks.remove(&subject)?;
+        if let Subject::Refusal(_) = subject {
+            self.refusals_waiting -= 1;
+        }
+        Some((subject, mark))
+    }
+
+    /// Forgets all marks, because everything is about to be told anew.
+    pub(crate) fn clear(&mut self) {
+        self.order.clear();
+        self.marks.clear();
+        self.refusals_waiting = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANNEL: Subject<u8> = Subject::Channel(ChannelId::MIN);
+    const VOICE: Subject<u8> = Subject::Voice(UserId::MIN, 0);
+
+    #[test]
+    fn marks_leave_in_order_of_their_first_making_and_merge() {
+        let mut outbox = Outbox::new();
+        outbox.put(CHANNEL, Mark::Channel(Cause::Created));
+        outbox.put(VOICE, Mark::Voice { full: true });
+        outbox.put(CHANNEL, Mark::Channel(Cause::Unchanged));
+        outbox.put(VOICE, Mark::Voice { full: false });
+        let first = outbox.take();
+        assert!(matches!(first, Some((CHANNEL, Mark::Channel(Cause::Created)))), "{first:?}");
+        let second = outbox.take();
+        assert!(matches!(second, Some((VOICE, Mark::Voice { full: true }))), "{second:?}");
+        assert!(outbox.take().is_none());
+    }
+
+    #[test]
+    fn an_object_that_is_gone_and_back_is_told_once() {
+        let mut outbox = Outbox::new();
+        outbox.put(CHANNEL, Mark::ChannelGone(None));
+        outbox.put(CHANNEL, Mark::Channel(Cause::Created));
+        assert!(matches!(outbox.take(), Some((CHANNEL, Mark::Channel(Cause::Created)))));
+        assert!(outbox.take().is_none());
+    }
+
+    #[test]
+    fn refusals_are_kept_apart_and_bounded() {
+        let refusal = || InfoError {
+            kind: 1,
+            message: "no".to_owned(),
+            field: None,
+            channel_id: None,
+            user_id: None,
+        };
+        let mut outbox = Outbox::<u8>::new();
+        for _ in 0..2 * REFUSALS {
+            outbox.put_refusal(refusal());
+        }
+        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), REFUSALS);
+        outbox.put_refusal(refusal());
+        assert!(outbox.take().is_some());
+    }
+}

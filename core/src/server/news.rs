@@ -1,0 +1,223 @@
+//! What a chat server is told, and when.
+//!
+//! Whoever changes something marks what it changed; what is in force is looked up and written as
+//! soon as little waits on the connection. So a burst of orders and a slow reader cost no more than
+//! there are channels and voice states. The same pump writes what a RESUME missed and state dumps.
+
+use super::Server;
+use super::membership::{Member, Scope};
+use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId};
+use crate::lvsp::outbox::{Cause, Mark, Subject};
+use crate::lvsp::revision::News;
+use crate::lvsp::session::{Dump, Phase};
+use crate::output::GoneReason;
+use crate::time::Timestamp;
+use crate::wire::lvsp::{ChannelInfo, VoiceFlags, VoiceInfo};
+
+impl Server {
+    /// Marks something that a chat server is to be told, and tells it if there is room.
+    fn mark(&mut self, now: Timestamp, client: ControlId, subject: Subject<Scope>, mark: Mark) {
+        if let Some(session) = &mut self.control(client).session {
+            session.mark(subject, mark);
+            self.pump_news(now, client);
+        }
+    }
+
+    pub(super) fn tell_channel(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        channel: ChannelId,
+        cause: Cause,
+    ) {
+        self.mark(now, client, Subject::Channel(channel), Mark::Channel(cause));
+    }
+
+    pub(super) fn tell_channel_gone(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        channel: ChannelId,
+    ) {
+        self.mark(now, client, Subject::Channel(channel), Mark::ChannelGone(None));
+    }
+
+    /// Tells of a voice state as it is in force; `full` with what its voice client needs.
+    pub(super) fn tell_voice_state(&mut self, now: Timestamp, id: MemberId, full: bool) {
+        let Some((client, subject)) = self.subject_of(id) else { return };
+        self.mark(now, client, subject, Mark::Voice { full });
+    }
+
+    fn subject_of(&self, id: MemberId) -> Option<(ControlId, Subject<Scope>)> {
+        let member = self.membership.member(id)?;
+        let channel = self.membership.room(member.room)?.channel;
+        Some((member.client, Subject::Voice(member.user, Scope::of(member.guild, channel))))
+    }
+
+    /// Tells that a voice state is gone.
+    pub(super) fn tell_gone(
+        &mut self,
+        now: Timestamp,
+        member: &Member,
+        channel: ChannelId,
+        reason: GoneReason,
+    ) {
+        let gone = VoiceInfo {
+            user_id: member.user,
+            channel_id: None,
+            guild_id: member.guild,
+            session_id: member.session_id.clone(),
+            flags: member.flags,
+            token: None,
+            endpoint: None,
+            reason: Some(reason.name().to_owned()),
+        };
+        let subject = Subject::Voice(member.user, Scope::of(member.guild, channel));
+        self.mark(now, member.client, subject, Mark::VoiceGone(Box::new(gone)));
+    }
+
+    /// Answers a removal of somebody who is not there: already gone is success.
+    pub(super) fn tell_absent(&mut self, now: Timestamp, client: ControlId, gone: VoiceInfo) {
+        let subject = Subject::Absent(gone.user_id);
+        self.mark(now, client, subject, Mark::VoiceGone(Box::new(gone)));
+    }
+
+    /// Writes what there is to write to a chat server while little waits on its connection.
+    pub(super) fn pump_news(&mut self, now: Timestamp, client: ControlId) {
+        let room_for = self.config.limits.control_dump_bytes;
+        while let Some(conn) = self.control(client).conn() {
+            if self.outbound(conn).len() >= room_for || !self.write_news(now, client, conn) {
+                return;
+            }
+        }
+    }
+
+    /// The connection has room again.
+    pub(super) fn pump_conn(&mut self, now: Timestamp, conn: ConnId) {
+        if let Some(client) = self.live_control(conn) {
+            self.pump_news(now, client);
+        }
+    }
+
+    /// Takes one step of what is being written; whether there may be another.
+    fn write_news(&mut self, now: Timestamp, client: ControlId, conn: ConnId) -> bool {
+        let Some(session) = &mut self.control(client).session else { return false };
+        let text = match session.phase {
+            Phase::Replay(after) => session.replay_next(now, after),
+            Phase::Dump(cursor) => {
+                let (news, next) = self.dump_step(client, cursor);
+                let Some(session) = &mut self.control(client).session else { return false };
+                match next {
+                    Some(next) => session.phase = Phase::Dump(next),
+                    None => {
+                        self.control_ready(now, client, conn, false);
+                        return true;
+                    }
+                }
+                news.and_then(|news| session.number_dumped(news))
+            }
+            Phase::Settle | Phase::Live => {
+                let settling = session.phase == Phase::Settle;
+                match session.take_mark() {
+                    Some((subject, mark)) => self.write_mark(now, client, subject, mark),
+                    None if settling => {
+                        self.control_ready(now, client, conn, true);
+                        return true;
+                    }
+                    None => return false,
+                }
+            }
+        };
+        if let Some(text) = text {
+            self.send(now, conn, &text);
+        }
+        true
+    }
+
+    /// What is in force now of what was marked, numbered.
+    fn write_mark(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        subject: Subject<Scope>,
+        mark: Mark,
+    ) -> Option<String> {
+        let news = match (subject, mark) {
+            (Subject::Channel(channel), Mark::Channel(cause)) => {
+                self.channel_news(self.membership.room_of(client, channel)?, cause)?
+            }
+            (Subject::Channel(channel), Mark::ChannelGone(guild_id)) => News::Channel {
+                info: ChannelInfo { id: channel, guild_id, bitrate: None, deleted: true },
+                token: None,
+                cause: Cause::Changed,
+            },
+            (Subject::Voice(user, scope), Mark::Voice { full }) => {
+                self.voice_news(self.membership.member_of(client, user, scope)?, full)?
+            }
+            (_, Mark::VoiceGone(gone)) => News::Voice(*gone),
+            (_, Mark::Refusal(refusal)) => News::Refused(*refusal),
+            (_, Mark::Channel(_) | Mark::ChannelGone(_) | Mark::Voice { .. }) => return None,
+        };
+        self.control(client).session.as_mut()?.number(now, news)
+    }
+
+    fn channel_news(&self, room: RoomId, cause: Cause) -> Option<News> {
+        let room = self.membership.room(room)?;
+        let (id, guild_id, bitrate) = (room.channel, room.guild, Some(room.bitrate));
+        let info = ChannelInfo { id, guild_id, bitrate, deleted: false };
+        Some(News::Channel { info, token: Some(room.token.clone()), cause })
+    }
+
+    /// A voice state; with what its voice client needs to connect if `full`.
+    fn voice_news(&self, member: MemberId, full: bool) -> Option<News> {
+        let member = self.membership.member(member)?;
+        let room = self.membership.room(member.room)?;
+        Some(News::Voice(VoiceInfo {
+            user_id: member.user,
+            channel_id: Some(room.channel),
+            guild_id: member.guild,
+            session_id: member.session_id.clone(),
+            flags: member.flags,
+            token: full.then(|| member.token.clone()),
+            endpoint: full.then(|| self.config.gateway_endpoint.clone()),
+            reason: None,
+        }))
+    }
+
+    /// The news at the cursor of a state dump, and the cursor behind it.
+    fn dump_step(
+        &self,
+        client: ControlId,
+        cursor: Dump<Scope>,
+    ) -> (Option<News>, Option<Dump<Scope>>) {
+        match cursor {
+            Dump::Channels(after) => match self.membership.rooms_from(client, after).next() {
+                Some(room) => {
+                    let channel = self.membership.room(room).map(|room| room.channel);
+                    (self.channel_news(room, Cause::Created), Some(Dump::Channels(channel)))
+                }
+                None => (None, Some(Dump::VoiceStates(None))),
+            },
+            Dump::VoiceStates(after) => match self.membership.members_from(client, after).next() {
+                Some((member, position)) => {
+                    (self.voice_news(member, true), Some(Dump::VoiceStates(Some(position))))
+                }
+                None => (None, None),
+            },
+        }
+    }
+}
+
+/// A voice state that is not there, as the answer to its removal.
+pub(super) fn absent(target: &crate::command::Target, user: crate::ids::UserId) -> VoiceInfo {
+    VoiceInfo {
+        user_id: user,
+        channel_id: None,
+        guild_id: target.guild,
+        session_id: target.session_id.clone().unwrap_or_default(),
+        flags: VoiceFlags::default(),
+        token: None,
+        endpoint: None,
+        reason: Some(GoneReason::Removed.name().to_owned()),
+    }
+}

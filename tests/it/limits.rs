@@ -1,0 +1,153 @@
+//! What is bounded over all, and what happens to those who reach a bound.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use lvsp_core::limits::{Limits, Millis};
+use lvsp_core::output::{Plane, Shutdown};
+use lvsp_core::reasons::Refused;
+use serde_json::json;
+
+use crate::lifecycle::{AES, XCHACHA};
+use crate::people::{CHANNEL, GUILD, chat_server, gateway, identify, join, place, resume};
+use crate::world::World;
+
+fn world(limits: Limits) -> World {
+    World::with(|config| config.limits = limits)
+}
+
+#[test]
+fn limits_refuse_without_closing() {
+    let limits = Limits { members_per_channel: 1, ..Limits::default() };
+    let mut world = world(limits);
+    let chat = chat_server(&mut world);
+    place(&mut world, chat, 1001, CHANNEL);
+    world.send(
+        chat,
+        &json!({"op": 7, "d": {"user_id": "1002", "channel_id": CHANNEL.to_string(),
+        "guild_id": GUILD.to_string()}}),
+    );
+    assert!(world.take(chat).to_string().contains("members_per_channel"));
+    assert_eq!(world.closed(chat), None);
+}
+
+#[test]
+fn of_detached_sessions_the_oldest_loses_its_replay_first() {
+    let mut world = world(Limits { replay_total_bytes: 1_024, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    let cat = join(&mut world, chat, 1003, CHANNEL, XCHACHA);
+    for voice in [&ann, &bob] {
+        let seen = world.take_all(voice.peer).last().expect("it was told of others")["seq"].clone();
+        world.send(voice.peer, &json!({"op": 3, "d": {"t": 1, "seq_ack": seen}}));
+    }
+    world.cut(ann.peer);
+    world.advance(Duration::from_secs(1));
+    world.cut(bob.peer);
+    // About 80 bytes each for both of them: more than the total, less than twice that.
+    for n in 0..10u8 {
+        world.send(cat.peer, &json!({"op": 5, "d": {"speaking": n % 2, "delay": 0}}));
+    }
+    let back = gateway(&mut world, 8);
+    world.send(back, &resume(&ann.ticket, None));
+    assert_eq!(world.closed(back), Some(Some(4006)), "detached first");
+    let back = gateway(&mut world, 8);
+    world.send(back, &resume(&bob.ticket, None));
+    assert_eq!(world.take(back)["op"], 9);
+    assert!(world.take_all(back).len() >= 9, "all that it missed");
+}
+
+#[test]
+fn after_a_flood_of_messages_the_next_identify_waits() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    world.take_all(bob.peer);
+    for _ in 0..130 {
+        world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 0, "delay": 0}}));
+    }
+    assert_eq!(world.closed(ann.peer), Some(Some(4021)));
+    assert_eq!(world.take(bob.peer)["op"], 13, "its session is over");
+
+    let back = gateway(&mut world, 8);
+    world.send(back, &resume(&ann.ticket, None));
+    assert_eq!(world.closed(back), Some(Some(4006)));
+    let back = gateway(&mut world, 8);
+    world.send(back, &identify(&ann.ticket));
+    world.advance(Duration::from_millis(9_999));
+    assert!(world.take_all(back).is_empty());
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.take(back)["op"], 2);
+}
+
+#[test]
+fn a_stall_of_the_process_drops_nobody_but_those_who_stay_silent_after_it() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    let stranger = gateway(&mut world, 8);
+    // Stopped for two minutes: nothing is read and no deadline is looked at.
+    world.now = world.now + Duration::from_secs(120);
+    world.server.handle_timeout(world.now);
+    world.pump();
+    for peer in [chat, ann.peer, bob.peer, stranger] {
+        assert_eq!(world.ended(peer), None);
+    }
+    world.advance(Duration::from_secs(13));
+    assert_eq!(world.closed(stranger), Some(Some(4009)), "it had ten seconds of its own");
+    world.send(bob.peer, &json!({"op": 3, "d": 1}));
+    world.advance(Duration::from_secs(40));
+    assert_eq!(world.ended(ann.peer), Some(Shutdown::Abrupt), "silent ever since");
+    assert_eq!(world.ended(bob.peer), None);
+}
+
+#[test]
+fn over_the_total_the_idlest_stranger_of_the_fullest_address_makes_room() {
+    let mut world = world(Limits { unauthenticated: 3, ..Limits::default() });
+    let from = |host: u8, port| SocketAddr::new(IpAddr::from([203, 0, 113, host]), port);
+    let accept =
+        |world: &mut World, address| world.server.handle_accept(world.now, Plane::Gateway, address);
+    let first = accept(&mut world, from(1, 1)).expect("there is room");
+    let second = accept(&mut world, from(1, 2)).expect("there is room");
+    let third = accept(&mut world, from(2, 1)).expect("there is room");
+    assert_eq!(accept(&mut world, from(3, 1)), Err(Refused::TooManyUnauthenticated), "all are new");
+
+    world.now = world.now + Duration::from_millis(1_000);
+    world.server.handle_bytes(world.now, first, b"GET / HTTP/1.1\r\n");
+    world.now = world.now + Duration::from_millis(1_500);
+    let fourth = accept(&mut world, from(3, 1)).expect("the second connection made room");
+    assert_eq!(world.server.connection_count(), 3);
+    for conn in [first, third, fourth] {
+        world.server.handle_bytes(world.now, conn, b"X");
+    }
+    let refusal = accept(&mut world, from(3, 2));
+    assert_eq!(refusal, Err(Refused::TooManyUnauthenticated), "the first moved lately");
+    world.server.handle_eof(world.now, second);
+}
+
+#[test]
+fn a_share_of_strangers_is_all_that_one_address_gets() {
+    let mut world = world(Limits { unauthenticated_per_address: 2, ..Limits::default() });
+    let mut accept = |host: [u8; 4]| {
+        world.server.handle_accept(world.now, Plane::Gateway, SocketAddr::from((host, 1)))
+    };
+    assert!(accept([203, 0, 113, 1]).is_ok() && accept([203, 0, 113, 1]).is_ok());
+    assert_eq!(accept([203, 0, 113, 1]), Err(Refused::TooManyFromAddress));
+    assert!(accept([203, 0, 113, 2]).is_ok());
+}
+
+#[test]
+fn a_wait_for_calm_of_nothing_is_no_wait() {
+    let mut world = world(Limits { message_calm_ms: Millis(0), ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    for _ in 0..130 {
+        world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 0, "delay": 0}}));
+    }
+    let back = gateway(&mut world, 8);
+    world.send(back, &identify(&ann.ticket));
+    assert_eq!(world.take(back)["op"], 2);
+}
