@@ -3,8 +3,8 @@
 //! One control thread (`control_thread`) owns the listeners, every TCP connection and the
 //! `Server`; one media thread for each relay (`media_thread`) owns a UDP socket and a `Relay`.
 //! Between them lie bounded queues (`queue`). Work per wake-up is bounded ([`Budgets`]), so that
-//! no plane starves another. There is no protocol in this crate: a line that mentions an opcode
-//! belongs into the core.
+//! no plane starves another, and counted ([`Watch`]). There is no protocol in this crate: a line
+//! that mentions an opcode belongs into the core.
 //!
 //! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
 //! until its [`StopHandle`] says otherwise. [`demo`] is a host of it, with clients on real sockets.

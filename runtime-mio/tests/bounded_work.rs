@@ -202,3 +202,35 @@ fn what_waited_before_the_start_is_taken_a_budget_at_a_time() {
     assert_eq!((media.datagrams.max, media.commands.max, media.events.max), (10, 1, 1));
     assert!(media.commands.total >= 6, "three legs were opened and keyed");
 }
+
+#[test]
+fn connections_over_the_pace_wait_without_keeping_the_server_busy() {
+    const PER_S: u64 = 100;
+    const STRANGERS: u64 = 30;
+
+    let mut options = options(None);
+    options.limits.handshakes_per_s = PER_S;
+    let runtime = Runtime::bind(options).expect("free ports");
+    let mut strangers: Vec<_> = (0..STRANGERS)
+        .map(|_| {
+            let mut stranger = TcpStream::connect(runtime.gateway_address()).unwrap();
+            stranger.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            stranger
+        })
+        .collect();
+    let begun = Instant::now();
+    let running = Running::start(runtime);
+    for stranger in &mut strangers {
+        let mut answer = Vec::new();
+        stranger.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 426 "));
+    }
+    let took = begun.elapsed();
+    let stats = running.stop();
+    assert_eq!(stats.accepts.total, STRANGERS);
+    // The first comes at once, and one more may have been caught up.
+    let least = Duration::from_millis((STRANGERS - 2) * 1_000 / PER_S);
+    assert!(took >= least, "{STRANGERS} connections in {took:?}, at {PER_S} a second");
+    // Each is accepted, read, answered and ended; a loop that spins takes thousands.
+    assert!(stats.turns <= 8 * STRANGERS, "{} turns to wait", stats.turns);
+}
