@@ -46,6 +46,8 @@ pub struct LimitRow {
     pub min: u64,
     /// Largest legal value.
     pub max: u64,
+    /// What it bounds, for people.
+    pub doc: &'static str,
 }
 
 trait ToNumber {
@@ -71,13 +73,13 @@ impl ToNumber for Millis {
 }
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $key:ident: $kind:ty = $default:expr, $min:literal..=$max:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $key:ident: $kind:ty = $default:expr, $min:literal..=$max:literal;)*) => {
         /// All bounds. [`Limits::default`] holds the documented defaults.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Limits {
             $(
-                $(#[$doc])*
+                $(#[doc = $doc])*
                 #[doc = concat!("\n\nLegal range: ", $min, " to ", $max, ".")]
                 pub $key: $kind,
             )*
@@ -98,6 +100,7 @@ macro_rules! limits {
                     value: self.$key.to_number(),
                     min: $min,
                     max: $max,
+                    doc: concat!($($doc),*).trim_ascii(),
                 },)*]
             }
         }
@@ -247,7 +250,7 @@ impl Limits {
         self.table()
             .into_iter()
             .find(|row| row.value < row.min || row.value > row.max)
-            .map_or(Ok(()), |LimitRow { key, value, min, max }| {
+            .map_or(Ok(()), |LimitRow { key, value, min, max, .. }| {
                 Err(LimitError { key, value, min, max })
             })
     }
