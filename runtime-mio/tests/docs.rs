@@ -1,5 +1,7 @@
 //! What `docs/operating.md` says of the configuration is what the code does.
 
+#![allow(clippy::expect_used, reason = "a test may panic: that is its verdict")]
+
 use std::fs;
 use std::path::Path;
 

@@ -34,8 +34,8 @@ struct Peer {
     closed: Option<Option<u16>>,
     /// How the server ended the TCP connection, if it did.
     ended: Option<Shutdown>,
-    /// Bytes reach the peer only while it reads.
-    reads: bool,
+    /// How many more bytes it reads; `usize::MAX` for all there will be.
+    allowance: usize,
     /// Bytes written since it connected.
     written: usize,
 }
@@ -113,7 +113,7 @@ impl World {
             inbox: VecDeque::new(),
             closed: None,
             ended: None,
-            reads: true,
+            allowance: usize::MAX,
             written: 0,
         });
         self.pump();
@@ -183,8 +183,12 @@ impl World {
             self.server.handle_bytes(self.now, peer.conn, piece);
             moved = true;
         }
-        if peer.reads {
-            let text = self.server.outbound(peer.conn).to_vec();
+        if peer.allowance > 0 {
+            let waiting = self.server.outbound(peer.conn);
+            let text = waiting[..waiting.len().min(peer.allowance)].to_vec();
+            if peer.allowance != usize::MAX {
+                peer.allowance -= text.len();
+            }
             self.server.consume(self.now, peer.conn, text.len());
             for piece in text.chunks(chunk) {
                 peer.transport.handle_bytes(piece);
@@ -266,8 +270,18 @@ impl World {
     }
 
     pub(crate) fn set_reading(&mut self, peer: PeerId, reads: bool) {
-        self.peers[peer.0].reads = reads;
+        self.allow(peer, if reads { usize::MAX } else { 0 });
+    }
+
+    /// Lets a peer read so many bytes more and then stop.
+    pub(crate) fn allow(&mut self, peer: PeerId, bytes: usize) {
+        self.peers[peer.0].allowance = bytes;
         self.pump();
+    }
+
+    /// How many bytes wait for a peer.
+    pub(crate) fn waiting(&self, peer: PeerId) -> usize {
+        self.server.outbound(self.peers[peer.0].conn).len()
     }
 
     /// Gives a datagram to the relay; what it sends in turn.

@@ -266,7 +266,7 @@ impl Server {
         self.authenticated(conn);
         let newcomer = Newcomer { conn, errors, plain };
         match self.control(client).conn() {
-            None => self.begin_control(now, client, newcomer),
+            None => self.identify_control(now, client, newcomer),
             Some(older) => self.await_takeover(now, client, newcomer, older),
         }
     }
@@ -297,7 +297,14 @@ impl Server {
         if let Some(older) = self.control(client).conn() {
             self.drop_conn(now, older, CloseReason::ControlReplaced);
         }
+        self.identify_control(now, client, newcomer);
+    }
+
+    /// A session in place of an earlier one: what that stated has to be stated again.
+    fn identify_control(&mut self, now: Timestamp, client: ControlId, newcomer: Newcomer) {
         self.begin_control(now, client, newcomer);
+        self.unconfirm(now, client);
+        self.control_ready(now, client, newcomer.conn, false);
     }
 
     fn begin_control(&mut self, now: Timestamp, client: ControlId, newcomer: Newcomer) {
@@ -310,8 +317,6 @@ impl Server {
         control.session = Some(session);
         control.identified = now;
         control.refusals.clear();
-        self.unconfirm(now, client);
-        self.control_ready(now, client, conn, false);
     }
 
     fn control_resume(&mut self, now: Timestamp, conn: ConnId, nonce: &str, resume: &Resume) {
@@ -320,15 +325,16 @@ impl Server {
         };
         let errors = resume.errors;
         self.authenticated(conn);
-        let Some(session) = &mut self.control(client).session else {
-            return self.begin_control(now, client, Newcomer { conn, errors, plain });
-        };
+        if self.control(client).session.is_none() {
+            self.begin_control(now, client, Newcomer { conn, errors, plain });
+        }
+        let Some(session) = &mut self.control(client).session else { return };
         let same = resume.session.as_ref().is_none_or(|id| {
             auth::verify_token(session.id.expose().as_bytes(), id.expose().as_bytes())
         });
         session.errors = errors;
         session.catch_up(now, Some(resume.seq).filter(|_| same));
-        if let Some(older) = session.conn.replace(conn) {
+        if let Some(older) = session.conn.replace(conn).filter(|older| *older != conn) {
             self.set_control_stage(older, Stage::Fresh);
             self.drop_conn(now, older, CloseReason::ControlReplaced);
         }

@@ -1,0 +1,331 @@
+//! Who is where, whatever happens to the control link: re-statement, state dumps, slow readers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lvsp_core::command::Command;
+use lvsp_core::config::ControlClient;
+use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::ids::{ChannelId, ControlId, GuildId, UserId};
+use lvsp_core::limits::Millis;
+use lvsp_core::output::Plane;
+use lvsp_core::wire::lvsp::VoiceFlagsUpdate;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::lifecycle::AES;
+use crate::people::{CHANNEL, GUILD, chat_server, connect, join, ticket};
+use crate::world::{PeerId, SECRET, World};
+
+const STATES: u64 = 50_000;
+
+/// Connects with an IDENTIFY or a RESUME.
+fn connect_control(world: &mut World, message: &Value) -> PeerId {
+    let chat = world.connect(Plane::Control, "/");
+    assert_eq!(world.take(chat)["op"], 0);
+    world.send(chat, message);
+    chat
+}
+
+fn request(user: u64, channel: u64) -> Value {
+    json!({"op": 7, "d": {"user_id": user.to_string(), "channel_id": channel.to_string(),
+        "guild_id": GUILD.to_string()}})
+}
+
+/// A world with many voice states, fifty to a channel, and room for them to wait.
+fn crowd() -> World {
+    let mut world = World::with(|config| config.limits.reservation_ms = Millis(3_600_000));
+    for user in 1..=STATES {
+        let command = Command::Place {
+            user: UserId::new(user).expect("not zero"),
+            channel: ChannelId::new(1 + user / 50).expect("not zero"),
+            guild: GuildId::new(GUILD),
+            session_id: None,
+            token: None,
+            flags: VoiceFlagsUpdate::default(),
+        };
+        world.server.handle_command(world.now, ControlId(0), command).expect("there is room");
+        world.pump();
+    }
+    world
+}
+
+/// Reads a megabyte a second until nothing comes; never more than a little waits.
+fn read_slowly(world: &mut World, chat: PeerId) -> Vec<Value> {
+    let mut told = Vec::new();
+    while world.waiting(chat) > 0 {
+        assert!(world.waiting(chat) < 66 * 1_024, "{} bytes wait", world.waiting(chat));
+        world.allow(chat, 50_000);
+        world.advance(Duration::from_millis(50));
+        told.extend(world.take_all(chat));
+    }
+    assert_eq!(world.ended(chat), None, "a slow reader is not dropped for a large state");
+    told
+}
+
+#[test]
+fn a_dump_of_fifty_thousand_states_waits_for_its_slow_reader() {
+    let mut world = crowd();
+    let resume = json!({"op": 2, "d": {"token": SECRET, "seq": 77}});
+    let chat = world.connect(Plane::Control, "/");
+    world.take(chat);
+    world.allow(chat, 0);
+    world.send(chat, &resume);
+    let told = read_slowly(&mut world, chat);
+    let ready = told.last().expect("READY");
+    assert_eq!((&ready["op"], &ready["d"]["resumed"]), (&json!(3), &json!(false)));
+    let states = told.iter().filter(|message| message["d"]["type"] == 1).count();
+    let channels = told.iter().filter(|message| message["d"]["type"] == 0).count();
+    assert_eq!((channels as u64, states as u64), (1 + STATES / 50, STATES));
+    let numbers = told.iter().filter_map(|message| message["s"].as_u64());
+    assert!(numbers.eq(1..=(channels + states) as u64), "numbered in order");
+}
+
+#[test]
+fn a_burst_of_restatements_is_answered_as_fast_as_it_is_read() {
+    let mut world = crowd();
+    let chat = chat_server(&mut world);
+    world.allow(chat, 0);
+    for _ in 0..2 {
+        for user in 1..=STATES {
+            world.send(chat, &request(user, 1 + user / 50));
+        }
+    }
+    let told = read_slowly(&mut world, chat);
+    let mut users: Vec<_> = told
+        .iter()
+        .map(|message| message["d"]["info"]["user_id"].as_str().expect("a user").to_owned())
+        .collect();
+    let answers = users.len() as u64;
+    users.sort();
+    users.dedup();
+    assert_eq!(users.len() as u64, STATES, "everybody is answered");
+    assert!(answers < STATES + 1_000, "and asked twice before it was read, once: {answers}");
+}
+
+#[test]
+fn what_a_restarted_chat_server_states_again_is_heard_without_a_gap() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let mut ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    world.cut(chat);
+    assert_eq!(bob.hear(&ann.speak(&mut world, b"without")).len(), 1);
+    let chat = chat_server(&mut world);
+    assert_eq!(bob.hear(&ann.speak(&mut world, b"a gap")).len(), 1);
+    for user in [1001, 1002] {
+        world.send(chat, &request(user, CHANNEL));
+    }
+    let told = world.take_all(chat);
+    assert_eq!(told[0]["d"]["info"]["token"], ann.ticket.token, "the token is the one it had");
+    for _ in 0..60 {
+        world.advance(Duration::from_secs(1));
+        for voice in [&ann, &bob] {
+            world.send(voice.peer, &json!({"op": 3, "d": 1}));
+        }
+        assert_eq!(bob.hear(&ann.speak(&mut world, b"of any kind")).len(), 1);
+    }
+}
+
+#[test]
+fn two_chat_servers_have_channels_of_their_own_even_with_equal_ids() {
+    const OTHER: &str = "another secret of more than 32 bytes";
+    let mut world = World::with(|config| {
+        let secret = ControlSecret::new(OTHER.to_owned()).expect("long enough");
+        config.control_clients.push(ControlClient::new("other".to_owned(), secret));
+    });
+    let mut seats = Vec::new();
+    let mut chats = Vec::new();
+    for token in [SECRET, OTHER] {
+        let chat = connect_control(&mut world, &json!({"op": 1, "d": {"token": token}}));
+        world.take_all(chat);
+        for user in [1001, 1002] {
+            world.send(chat, &request(user, CHANNEL));
+            let state = world.take_all(chat).pop().expect("an answer");
+            let ticket = ticket(user, &state["d"]["info"]);
+            let mut voice = connect(&mut world, ticket, AES.0, AES.1);
+            // The same user and channel of two chat servers are two people in two places.
+            voice.address.set_port(voice.address.port() + 100 * seats.len() as u16);
+            voice.speak(&mut world, b"from here");
+            seats.push(voice);
+        }
+        chats.push(chat);
+    }
+    let sent = seats[0].speak(&mut world, b"hello");
+    assert_eq!(sent.len(), 1, "one listener, of its own chat server");
+    assert_eq!(seats[1].hear(&sent).len(), 1);
+    let gone = json!({"id": CHANNEL.to_string(), "deleted": true});
+    world.send(chats[1], &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+    assert_eq!(world.closed(seats[2].peer), Some(Some(4022)));
+    assert_eq!(world.closed(seats[0].peer), None);
+}
+
+/// What a chat server and its link go through.
+#[derive(Clone, Debug)]
+enum Step {
+    Place(u64, u64),
+    Mute(u64, bool),
+    Leave(u64),
+    Destroy(u64),
+    Lose,
+    Resume,
+    Identify,
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (user, channel) = (1..6u64, 11..14u64);
+    prop_oneof![
+        4 => (user.clone(), channel.clone()).prop_map(|(user, channel)| Step::Place(user, channel)),
+        2 => (user.clone(), any::<bool>()).prop_map(|(user, mute)| Step::Mute(user, mute)),
+        2 => user.prop_map(Step::Leave),
+        1 => channel.prop_map(Step::Destroy),
+        2 => Just(Step::Lose),
+        2 => Just(Step::Resume),
+        1 => Just(Step::Identify),
+        1 => (1..400u64).prop_map(Step::Pass),
+    ]
+}
+
+/// A chat server: what it holds true, what it has not said yet, and what it was told.
+#[derive(Default)]
+struct Model {
+    chat: Option<PeerId>,
+    states: BTreeMap<u64, (u64, bool)>,
+    unsaid: Vec<Value>,
+    view: BTreeMap<u64, (u64, bool)>,
+    seq: u64,
+}
+
+impl Model {
+    fn say(&mut self, world: &mut World, message: Value) {
+        match self.chat {
+            Some(chat) => world.send(chat, &message),
+            None => self.unsaid.push(message),
+        }
+    }
+
+    fn change(&mut self, world: &mut World, step: &Step) {
+        let voice = |user: u64, rest: Value| {
+            let mut info = rest;
+            info["user_id"] = json!(user.to_string());
+            json!({"op": 6, "d": {"type": 1, "info": info}})
+        };
+        match *step {
+            Step::Place(user, channel) => {
+                let muted = self.states.get(&user).is_some_and(|(_, muted)| *muted);
+                self.states.insert(user, (channel, muted));
+                self.say(world, request(user, channel));
+            }
+            Step::Mute(user, mute) => {
+                if let Some((channel, muted)) = self.states.get_mut(&user) {
+                    *muted = mute;
+                    let info = json!({"channel_id": channel.to_string(), "mute": mute});
+                    self.say(world, voice(user, info));
+                }
+            }
+            Step::Leave(user) => {
+                self.states.remove(&user);
+                self.say(world, voice(user, json!({"channel_id": null})));
+            }
+            Step::Destroy(channel) => {
+                self.states.retain(|_, (place, _)| *place != channel);
+                let info = json!({"id": channel.to_string(), "deleted": true});
+                self.say(world, json!({"op": 6, "d": {"type": 0, "info": info}}));
+            }
+            Step::Lose => {
+                if let Some(chat) = self.chat.take() {
+                    self.listen(world, chat);
+                    world.cut(chat);
+                }
+            }
+            Step::Resume if self.chat.is_none() => self.resume(world, self.seq),
+            Step::Identify if self.chat.is_none() => self.identify(world),
+            Step::Resume | Step::Identify => {}
+            Step::Pass(seconds) => world.advance(Duration::from_secs(seconds)),
+        }
+        if let Some(chat) = self.chat {
+            self.listen(world, chat);
+        }
+    }
+
+    fn resume(&mut self, world: &mut World, seq: u64) {
+        let resume = json!({"op": 2, "d": {"token": SECRET, "seq": seq}});
+        let chat = connect_control(world, &resume);
+        let known = std::mem::take(&mut self.view);
+        let told = self.listen(world, chat);
+        if told.last().expect("READY")["d"]["resumed"] == true {
+            // It goes on from what it knew.
+            self.view = known;
+            told.iter().for_each(|message| self.note(message));
+        }
+        self.chat = Some(chat);
+        for message in std::mem::take(&mut self.unsaid) {
+            self.say(world, message);
+        }
+    }
+
+    /// After a restart: everything is stated anew.
+    fn identify(&mut self, world: &mut World) {
+        let chat = connect_control(world, &json!({"op": 1, "d": {"token": SECRET}}));
+        self.chat = Some(chat);
+        self.unsaid.clear();
+        self.view.clear();
+        for (user, (channel, muted)) in self.states.clone() {
+            let mut message = request(user, channel);
+            message["d"]["mute"] = json!(muted);
+            self.say(world, message);
+        }
+        self.listen(world, chat);
+    }
+
+    fn listen(&mut self, world: &mut World, chat: PeerId) -> Vec<Value> {
+        let told = world.take_all(chat);
+        told.iter().for_each(|message| self.note(message));
+        told
+    }
+
+    fn note(&mut self, message: &Value) {
+        self.seq = message["s"].as_u64().unwrap_or(self.seq);
+        if message["d"]["type"] == 1 {
+            let info = &message["d"]["info"];
+            let number = |key: &str| info[key].as_str().and_then(|text| text.parse::<u64>().ok());
+            let user = number("user_id").expect("a user");
+            match number("channel_id") {
+                Some(channel) => {
+                    let muted = info["mute"].as_bool().expect("a flag");
+                    self.view.insert(user, (channel, muted));
+                }
+                None => drop(self.view.remove(&user)),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_of_the_link_ends_in_what_was_stated_last(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::with(|config| {
+            config.limits.reservation_ms = Millis(3_600_000);
+            config.control_grace = Duration::from_secs(86_400);
+        });
+        let mut model = Model::default();
+        model.identify(&mut world);
+        for step in &steps {
+            model.change(&mut world, step);
+        }
+        if model.chat.is_none() {
+            model.change(&mut world, &Step::Resume);
+        }
+        model.change(&mut world, &Step::Pass(400));
+        prop_assert_eq!(&model.view, &model.states, "what it was told");
+        // And what is in force, by a dump.
+        model.change(&mut world, &Step::Lose);
+        model.resume(&mut world, u64::MAX);
+        prop_assert_eq!(&model.view, &model.states, "what is in force");
+    }
+}
