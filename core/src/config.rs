@@ -23,6 +23,8 @@ pub struct Config {
     pub gateway_endpoint: String,
     /// For each relay the public address that the voice Ready names. At least one.
     pub relays: Vec<SocketAddrV4>,
+    /// Serve the voice gateway's versions 1 to 3 as well, and clients that name none (discordgo).
+    pub old_versions: bool,
     /// How media is served. Each relay is given the same.
     pub media: MediaConfig,
     /// How long calls go on untouched after a drain began.

@@ -185,6 +185,11 @@ limits! {
     /// How long a voice state waits for its client before it ends (`never_connected`).
     reservation_ms: Millis = Millis(60_000), 1_000..=3_600_000;
 
+    /// In channels of more members than this, arrivals and departures are told together.
+    gather_above_members: usize = 100, 1..=20_000;
+    /// How long they are gathered for that, in milliseconds.
+    gather_ms: Millis = Millis(100), 0..=5_000;
+
     // --- control plane ---
 
     /// Server Ping interval on control connections, in milliseconds.

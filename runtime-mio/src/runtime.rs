@@ -53,6 +53,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long calls go on after a drain began.
     pub drain: Duration,
+    /// Whether the gateway's versions before 4 are served.
+    pub old_versions: bool,
     /// How media is served. Whether loopback addresses are, follows from `media`.
     pub media_config: MediaConfig,
     /// Every bound of the core.
@@ -84,6 +86,7 @@ impl Options {
             control_grace: self.grace,
             gateway_endpoint: self.endpoint.unwrap_or_else(|| gateway.to_string()),
             relays,
+            old_versions: self.old_versions,
             media: self.media_config,
             drain: self.drain,
             limits: self.limits,

@@ -230,9 +230,9 @@ fn a_new_identify_takes_the_session_over() {
 }
 
 #[test]
-fn versions_below_4_are_told_what_is_served() {
+fn versions_that_are_none_are_refused_and_newer_ones_served_as_the_newest() {
     let mut world = World::new();
-    for target in ["/", "/?v=3", "/?v=eight"] {
+    for target in ["/?v=0", "/?v=", "/?v=eight"] {
         let peer = world.connect(lvsp_core::output::Plane::Gateway, target);
         assert_eq!(world.closed(peer), Some(Some(4020)), "{target}");
         assert!(world.take_all(peer).is_empty());

@@ -249,3 +249,34 @@ fn media_from_elsewhere_than_the_gateway_connection_is_told_of() {
     };
     assert!(world.events.iter().any(told));
 }
+
+#[test]
+fn in_a_large_channel_arrivals_and_departures_are_told_together() {
+    let mut world = World::with(|config| config.limits.gather_above_members = 3);
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    let cat = join(&mut world, chat, 1003, CHANNEL, AES);
+    world.take_all(ann.peer);
+    let mut dan = join(&mut world, chat, 1004, CHANNEL, XCHACHA);
+    let eve = join(&mut world, chat, 1005, CHANNEL, XCHACHA);
+    let told = world.take_all(ann.peer);
+    assert_eq!(of_op(&told, 11).len(), 0, "not yet");
+    assert_eq!(of_op(&told, 5).len(), 2, "but whose SSRC is whose, before the first packet");
+    assert_eq!(ann.hear(&dan.speak(&mut world, b"media waits for nothing")).len(), 1);
+    let newcomer = world.take_all(eve.peer);
+    let all = json!(["1001", "1002", "1003", "1004"]);
+    assert_eq!(of_op(&newcomer, 11)[0]["d"]["user_ids"], all, "a newcomer knows everybody at once");
+
+    let gone = json!({"user_id": "1003", "channel_id": null});
+    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    world.take_all(ann.peer);
+    world.advance(Duration::from_millis(100));
+    let told = world.take_all(ann.peer);
+    assert_eq!(of_op(&told, 11).len(), 1);
+    assert_eq!(of_op(&told, 11)[0]["d"]["user_ids"], json!(["1004", "1005"]));
+    assert_eq!(of_op(&told, 13)[0]["d"]["user_id"], "1003");
+    assert!(of_op(&world.take_all(eve.peer), 11).is_empty(), "it knows them already");
+    assert_eq!(world.closed(cat.peer), Some(Some(4014)));
+    assert_eq!(of_op(&world.take_all(bob.peer), 13).len(), 1);
+}

@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod membership;
 mod people;
+mod profiles;
 mod resume;
 mod revisions;
 mod roles;

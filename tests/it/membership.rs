@@ -213,9 +213,15 @@ impl Model {
         };
         match *step {
             Step::Place(user, channel) => {
-                let muted = self.states.get(&user).is_some_and(|(_, muted)| *muted);
-                self.states.insert(user, (channel, muted));
-                self.say(world, request(user, channel));
+                let known = self.states.get(&user).map(|(_, muted)| *muted);
+                self.states.insert(user, (channel, known.unwrap_or(false)));
+                let mut message = request(user, channel);
+                if known.is_none() {
+                    // What is not stated stays as it is in force, also in a state that the voice
+                    // server holds still and this one has forgotten.
+                    message["d"]["mute"] = json!(false);
+                }
+                self.say(world, message);
             }
             Step::Mute(user, mute) => {
                 if let Some((channel, muted)) = self.states.get_mut(&user) {
@@ -303,7 +309,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_of_the_link_ends_in_what_was_stated_last(

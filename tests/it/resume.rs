@@ -193,3 +193,65 @@ fn a_ticket_stays_good_for_another_identify_while_the_voice_state_lives() {
     let mut again = crate::people::connect(&mut world, ann.ticket, 8, AES.1);
     assert_eq!(bob.hear(&again.speak(&mut world, b"back")).len(), 1);
 }
+
+#[test]
+fn numbers_go_past_65535_skip_0_and_survive_any_resume() {
+    let mut world = World::with(|config| {
+        config.limits.message_burst = 100_000;
+        config.limits.message_refill_per_s = 100_000;
+    });
+    let (_, ann, bob) = pair(&mut world, AES);
+    let mut peer = ann.peer;
+    let mut heard = numbers(&world.take_all(peer));
+    for n in 0..70_000u32 {
+        toggle(&mut world, &bob, (n % 2 == 0).into());
+        if n % 997 == 0 {
+            // The connection breaks, sometimes before what was sent last arrived.
+            let arrived = numbers(&world.take_all(peer));
+            heard.extend(arrived);
+            world.cut(peer);
+            toggle(&mut world, &bob, 2);
+            let last = heard.last().copied();
+            peer = gateway(&mut world, 8);
+            world.send(peer, &resume(&ann.ticket, last));
+            assert_eq!(world.take(peer)["op"], 9, "after {last:?}");
+        } else if n % 500 == 0 {
+            heard.extend(numbers(&world.take_all(peer)));
+            let last = heard.last().copied();
+            world.send(peer, &json!({"op": 3, "d": {"t": 1, "seq_ack": last}}));
+            assert_eq!(world.take(peer)["op"], 6);
+        }
+    }
+    heard.extend(numbers(&world.take_all(peer)));
+    assert!(heard.len() > 70_000, "{}", heard.len());
+    let expected = (0..heard.len() as u64).map(|position| position % 65_535 + 1);
+    assert!(heard.into_iter().eq(expected), "each once, in order, never 0");
+}
+
+#[test]
+fn a_session_that_must_be_renewed_gets_4015_then_4006_and_its_ticket_stays_good() {
+    let mut world = World::with(|config| {
+        config.limits.key_soft_packets = 1_024;
+        config.limits.key_hard_packets = 2_048;
+    });
+    let (_, ann, mut bob) = pair(&mut world, AES);
+    for n in 0..2_048u32 {
+        bob.speak(&mut world, b"until the key is used up");
+        if n % 200 == 0 {
+            world.advance(Duration::from_secs(5));
+            for voice in [&ann, &bob] {
+                beat(&mut world, voice);
+            }
+        }
+        if world.closed(ann.peer).is_some() {
+            break;
+        }
+    }
+    assert_eq!(world.closed(ann.peer), Some(Some(4015)));
+    let back = gateway(&mut world, 8);
+    world.send(back, &resume(&ann.ticket, None));
+    assert_eq!(world.closed(back), Some(Some(4006)));
+    let again = crate::people::connect(&mut world, ann.ticket, 8, AES.1);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(again.hear(&bob.speak(&mut world, b"under a new key")).len(), 1);
+}

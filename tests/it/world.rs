@@ -81,6 +81,7 @@ impl World {
             control_grace: Duration::from_secs(300),
             gateway_endpoint: "voice.example.org:443".to_owned(),
             relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
+            old_versions: false,
             media: MediaConfig::default(),
             drain: Duration::from_secs(30),
             limits: Limits::default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Server;
 use super::deadlines::Timer;
-use super::membership::{Member, Room, Scope};
+use super::membership::{Gathered, Member, Room, Scope};
 use super::news::absent;
 use crate::command::{Command, Target};
 use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
@@ -132,6 +132,7 @@ impl Server {
             relay,
             members: Vec::new(),
             confirmed: true,
+            gathered: Gathered::default(),
         }))
     }
 
@@ -177,6 +178,7 @@ impl Server {
 
     /// Forgets a room without members.
     pub(super) fn drop_room(&mut self, id: RoomId) {
+        self.timers.clear(Timer::Gather(id));
         if let Some(room) = self.membership.remove_room(id) {
             self.event(Event::ChannelDestroyed { client: room.client, channel: room.channel });
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Server;
-use crate::ids::{ChannelId, ConnId, ControlId, MemberId};
+use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId};
 use crate::output::GoneReason;
 use crate::output::Plane;
 use crate::reasons::CloseReason;
@@ -48,6 +48,8 @@ pub(super) enum Timer {
     End(MemberId),
     /// An older control connection that was asked whether it lives.
     Takeover(ControlId),
+    /// Arrivals and departures of a large channel that are told together.
+    Gather(RoomId),
     /// An order that cannot be answered before the revision is known.
     Undecided(ControlId),
     /// The end of re-statements.
@@ -96,6 +98,7 @@ impl Timer {
             | Self::Linger(_)
             | Self::DrainClose(_)
             | Self::Calm(_)
+            | Self::Gather(_)
             | Self::Undecided(_)
             | Self::Tombstone(..)
             | Self::Drain => false,
@@ -149,6 +152,7 @@ impl Server {
             Timer::Resume(member) => self.remove_member(now, member, GoneReason::Lost),
             Timer::End(member) => self.remove_member(now, member, GoneReason::GraceEnded),
             Timer::Takeover(client) => self.take_over(now, client),
+            Timer::Gather(room) => self.tell_gathered(now, room),
             Timer::Undecided(client) => self.note_undecided(client),
             Timer::Reconcile(client) => self.reconcile(now, client),
             Timer::Grace(client) => self.end_calls(now, client),

@@ -4,7 +4,7 @@
 //! is keyed by the chat server that owns it, so that two chat servers may use equal ids.
 //! Invariant between calls: every member is in exactly one room and under each of its index keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
@@ -31,6 +31,15 @@ pub(super) struct Room {
     pub(super) members: Vec<MemberId>,
     /// Whether the chat server stated it since it last identified.
     pub(super) confirmed: bool,
+    /// Who came and went and is yet to be told of, in a large channel.
+    pub(super) gathered: Gathered,
+}
+
+/// Arrivals and departures that are told together.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) came: BTreeSet<UserId>,
+    pub(super) went: BTreeSet<UserId>,
 }
 
 /// A user whom a chat server placed in a channel: what LVSP calls a voice state.

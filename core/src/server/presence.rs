@@ -4,8 +4,12 @@
 //! they cannot name. So everybody who may speak is announced, silent, as soon as there is a
 //! session description on both sides; media is never held for it.
 
+use std::collections::BTreeSet;
+
 use super::Server;
-use crate::ids::{MemberId, UserId};
+use super::deadlines::Timer;
+use super::membership::Gathered;
+use crate::ids::{MemberId, RoomId, UserId};
 use crate::time::Timestamp;
 use crate::wire::gateway::ServerMessage;
 
@@ -57,9 +61,54 @@ impl Server {
     pub(super) fn introduce(&mut self, now: Timestamp, id: MemberId) {
         self.tell_of_all(now, id);
         if let Some(user) = self.user(id) {
-            self.tell_others(now, id, &ServerMessage::ClientsConnect { user_ids: vec![user] });
+            let came = |gathered: &mut Gathered| {
+                gathered.went.remove(&user);
+                gathered.came.insert(user);
+            };
+            if !self.gather(now, id, came) {
+                let arrival = ServerMessage::ClientsConnect { user_ids: vec![user] };
+                self.tell_others(now, id, &arrival);
+            }
         }
         self.announce_ssrc(now, id);
+    }
+
+    /// In a large channel, notes an arrival or departure to be told with others. Whether it is one.
+    fn gather(&mut self, now: Timestamp, id: MemberId, note: impl FnOnce(&mut Gathered)) -> bool {
+        let limits = &self.config.limits;
+        let (above, wait) = (limits.gather_above_members, limits.gather_ms.duration());
+        let Some(room_id) = self.membership.member(id).map(|member| member.room) else {
+            return false;
+        };
+        let Some(room) = self.membership.room_mut(room_id) else { return false };
+        if room.members.len() <= above {
+            return false;
+        }
+        note(&mut room.gathered);
+        if self.timers.armed(Timer::Gather(room_id)).is_none() {
+            self.timers.set(Timer::Gather(room_id), now + wait);
+        }
+        true
+    }
+
+    /// Tells everybody in a large channel who came and went since the last time, as far as they
+    /// do not know.
+    pub(super) fn tell_gathered(&mut self, now: Timestamp, room: RoomId) {
+        let Some(room) = self.membership.room_mut(room) else { return };
+        let Gathered { came, went } = std::mem::take(&mut room.gathered);
+        for id in room.members.clone() {
+            let Some(session) = self.session(id).filter(|session| session.live) else { continue };
+            let known: BTreeSet<_> = session.announced().collect();
+            let own = self.user(id);
+            for user_id in went.intersection(&known).copied().filter(|user| Some(*user) != own) {
+                self.tell(now, id, &ServerMessage::ClientDisconnect { user_id });
+            }
+            let unknown = came.difference(&known).copied();
+            let user_ids: Vec<_> = unknown.filter(|user| Some(*user) != own).collect();
+            if !user_ids.is_empty() {
+                self.tell(now, id, &ServerMessage::ClientsConnect { user_ids });
+            }
+        }
     }
 
     fn tell_of_all(&mut self, now: Timestamp, id: MemberId) {
@@ -128,7 +177,12 @@ impl Server {
 
     /// Tells the others that a member is gone.
     pub(super) fn say_goodbye(&mut self, now: Timestamp, id: MemberId) {
-        if let Some(user_id) = self.user(id) {
+        let Some(user_id) = self.user(id) else { return };
+        let went = |gathered: &mut Gathered| {
+            gathered.came.remove(&user_id);
+            gathered.went.insert(user_id);
+        };
+        if !self.gather(now, id, went) {
             self.tell_others(now, id, &ServerMessage::ClientDisconnect { user_id });
         }
     }

@@ -22,7 +22,8 @@ use crate::wire::secret::SecretKey;
 
 /// What the server calls itself when a client asks for backend versions.
 const BACKEND: &str = concat!("lvsp-", env!("CARGO_PKG_VERSION"));
-/// The oldest gateway version that is served. Newer ones than are known are served as the newest.
+/// The oldest gateway version that is served to everybody. Newer ones than are known are served as
+/// the newest.
 const OLDEST: u8 = 4;
 
 impl Server {
@@ -36,7 +37,8 @@ impl Server {
 
     pub(super) fn gateway_opened(&mut self, now: Timestamp, conn: ConnId, target: &str) {
         let version = Version::from_target(target);
-        let Some(version) = version.filter(|version| version.number() >= OLDEST) else {
+        let served = |version: &Version| self.config.old_versions || version.number() >= OLDEST;
+        let Some(version) = version.filter(served) else {
             let text = "gateway version 4 to 9 is needed, as in /?v=8";
             return self.close_conn_saying(now, conn, CloseReason::BadRequest, text);
         };

@@ -109,10 +109,15 @@ impl<T: Serialize> Envelope<T> {
 
     /// The message as text.
     pub(crate) fn encode(&self) -> String {
-        let text = serde_json::to_string(self);
-        debug_assert!(text.is_ok(), "our messages have string keys and infallible values");
-        text.unwrap_or_default()
+        to_text(self)
     }
+}
+
+/// One of our messages as text.
+pub(crate) fn to_text(message: &impl Serialize) -> String {
+    let text = serde_json::to_string(message);
+    debug_assert!(text.is_ok(), "our messages have string keys and infallible values");
+    text.unwrap_or_default()
 }
 
 /// The known fields of one JSON object, unparsed.

@@ -95,6 +95,7 @@ impl File {
             control_clients: self.control_clients()?,
             grace: Duration::from_secs(self.control.grace),
             drain: Duration::from_secs(self.drain.seconds),
+            old_versions: self.gateway.old_versions,
             media_config: MediaConfig {
                 legacy_modes: self.media.legacy_modes,
                 enforce_bitrate: self.media.enforce_bitrate,

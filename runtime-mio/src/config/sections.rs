@@ -104,11 +104,14 @@ pub struct GatewaySection {
     /// `host:port` that clients dial, as the chat server passes it on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Serve the gateway's versions 1 to 3 as well, and clients that name none (discordgo).
+    pub old_versions: bool,
 }
 
 impl Default for GatewaySection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_443)), endpoint: None }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8_443));
+        Self { listen, endpoint: None, old_versions: false }
     }
 }
 

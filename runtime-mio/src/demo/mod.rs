@@ -116,6 +116,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
         control_clients: vec![client],
         grace: Duration::from_secs(300),
         drain: Duration::ZERO,
+        old_versions: false,
         media_config: MediaConfig::default(),
         limits: Limits::default(),
         budgets: Budgets::default(),

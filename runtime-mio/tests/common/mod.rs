@@ -46,6 +46,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
         )],
         grace: Duration::from_secs(60),
         drain: Duration::ZERO,
+        old_versions: false,
         media_config: MediaConfig::default(),
         limits: Limits {
             first_byte_ms: patient,

@@ -66,6 +66,12 @@ impl Version {
         self.0 >= 9
     }
 
+    /// Whether Hello stands alone, without opcode (before version 3).
+    #[must_use]
+    pub const fn flat_hello(self) -> bool {
+        self.0 < 3
+    }
+
     /// Whether `speaking` is a boolean (before version 4).
     #[must_use]
     pub const fn boolean_speaking(self) -> bool {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::ids::{Ssrc, UserId};
 use crate::wire::gateway::client::parse_speaking_value;
 use crate::wire::gateway::{HeartbeatNonce, SpeakingValue, Version, opcode};
-use crate::wire::json::{Envelope, NAME_BYTES, Object, Snowflake, WireError};
+use crate::wire::json::{Envelope, NAME_BYTES, Object, Snowflake, WireError, to_text};
 use crate::wire::secret::SecretKey;
 
 /// A message to a voice client.
@@ -94,6 +94,9 @@ impl ServerMessage {
     pub fn encode(&self, version: Version, seq: Option<u16>) -> String {
         let seq = seq.filter(|_| version.numbered());
         match self {
+            Self::Hello { version, heartbeat_interval_ms } if version.flat_hello() => {
+                to_text(&FlatHello { heartbeat_interval: *heartbeat_interval_ms })
+            }
             Self::Hello { version, heartbeat_interval_ms } => {
                 let d = Hello { v: version.number(), heartbeat_interval: *heartbeat_interval_ms };
                 encode(opcode::HELLO, d, seq)
@@ -247,6 +250,12 @@ fn encode<T: Serialize>(op: u32, d: T, seq: Option<u16>) -> String {
     Envelope { op, d, seq, s: None }.encode()
 }
 
+/// Hello before version 3.
+#[derive(Serialize)]
+struct FlatHello {
+    heartbeat_interval: u64,
+}
+
 #[derive(Serialize)]
 struct Hello {
     v: u8,
@@ -391,6 +400,12 @@ mod tests {
         assert_eq!(ack.encode(version(7), None), r#"{"op":6,"d":-1}"#);
         assert_eq!(ack.encode(version(2), None), r#"{"op":6,"d":-1}"#);
         assert_eq!(ack.encode(version(1), None), r#"{"op":3,"d":-1}"#);
+        let hello = |number| {
+            let version = version(number);
+            ServerMessage::Hello { version, heartbeat_interval_ms: 9 }.encode(version, None)
+        };
+        assert_eq!(hello(3), r#"{"op":8,"d":{"v":3,"heartbeat_interval":9}}"#);
+        assert_eq!(hello(2), r#"{"heartbeat_interval":9}"#);
         let speaking = ServerMessage::Speaking { user_id: user(1), ssrc: Ssrc(8), flags: 4 };
         assert!(speaking.encode(version(3), None).contains(r#""speaking":true"#));
         assert!(speaking.encode(version(4), None).contains(r#""speaking":4"#));
