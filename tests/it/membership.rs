@@ -335,3 +335,22 @@ proptest! {
         prop_assert_eq!(&model.view, &model.states, "what is in force");
     }
 }
+
+#[test]
+fn a_guild_that_becomes_known_late_changes_nobodys_place() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let user = json!({"user_id": "1001", "channel_id": CHANNEL.to_string()});
+    world.send(chat, &json!({"op": 7, "d": user}));
+    let first = world.take_all(chat).pop().expect("an answer");
+    let channel = json!({"id": CHANNEL.to_string(), "guild_id": GUILD.to_string()});
+    world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": channel}}));
+    world.send(chat, &request(1001, CHANNEL));
+    let again = world.take_all(chat).pop().expect("an answer");
+    assert_eq!(first["d"]["info"]["session_id"], again["d"]["info"]["session_id"], "one state");
+    // By the guild's id, as client libraries name it.
+    connect(&mut world, ticket(1001, &again["d"]["info"]), AES.0, AES.1);
+    world.send(chat, &request(1001, CHANNEL + 7));
+    let moved = world.take_all(chat).pop().expect("an answer");
+    assert_ne!(first["d"]["info"]["session_id"], moved["d"]["info"]["session_id"], "a move");
+}

@@ -169,6 +169,27 @@ impl Membership {
         Some(member)
     }
 
+    /// The guild of a room became known: its members count as the guild's from now on, but for those
+    /// who are placed elsewhere in it already.
+    pub(super) fn adopt_guild(&mut self, room: RoomId) {
+        let Some(Room { client, channel, guild: Some(guild), members, .. }) = self.rooms.get(room)
+        else {
+            return;
+        };
+        let (client, channel, guild) = (*client, *channel, *guild);
+        for id in members {
+            let Some(member) = self.members.get_mut(*id) else { continue };
+            let new = (client, member.user, Scope::Guild(guild));
+            if member.guild.is_some() || self.by_user.contains_key(&new) {
+                continue;
+            }
+            member.guild = Some(guild);
+            self.by_user.remove(&(client, member.user, Scope::Channel(channel)));
+            self.by_user.insert(new, *id);
+            self.by_server.entry((guild.as_u64(), member.user)).or_default().push(*id);
+        }
+    }
+
     /// Replaces what the client must present, keeping the indexes in step.
     pub(super) fn set_credentials(&mut self, id: MemberId, session_id: Secret, token: Secret) {
         let Some(member) = self.members.get_mut(id) else { return };

@@ -9,7 +9,9 @@
 //! | `connection` | accepting, reading, writing and closing TCP connections |
 //! | `control` | a chat server's connections and session, what it orders |
 //! | `news` | what it is told, and when |
-//! | `commands` | what a [`Command`](crate::command::Command) changes |
+//! | `commands` | which [`Command`](crate::command::Command) changes what |
+//! | `channels`, `placement` | what becomes of channels and of voice states |
+//! | `restatement` | what goes when a chat server identified anew |
 //! | `identify` | whose session a voice client asks for |
 //! | `voice` | what its messages do; the beginning and end of a session |
 //! | `resume` | how a session goes on after its connection, and what is kept for that |
@@ -21,6 +23,7 @@
 //! `None`, deliver relay commands, and only then write [`Server::outbound`] bytes: so no datagram
 //! can reach a relay that has not heard of its session.
 
+mod channels;
 mod commands;
 mod connection;
 mod control;
@@ -28,7 +31,9 @@ mod deadlines;
 mod identify;
 mod membership;
 mod news;
+mod placement;
 mod presence;
+mod restatement;
 mod resume;
 mod voice;
 
@@ -71,7 +76,7 @@ pub struct Server {
     /// Identifies that wait for their voice state, by what they name.
     held: BTreeMap<(u64, UserId), Vec<ConnId>>,
     /// Channels that were destroyed a moment ago.
-    tombstones: BTreeMap<(ControlId, ChannelId), commands::Tombstone>,
+    tombstones: BTreeMap<(ControlId, ChannelId), channels::Tombstone>,
     /// The relay that the next room is put on.
     next_relay: usize,
     host_load: f32,

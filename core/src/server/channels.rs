@@ -1,0 +1,148 @@
+//! What becomes of channels: made, changed, destroyed, remembered for a while.
+
+use super::Server;
+use super::deadlines::Timer;
+use super::membership::{Gathered, Room};
+use crate::ids::{ChannelId, ControlId, GuildId, RelayId, RoomId, UserId};
+use crate::lvsp::outbox::Cause;
+use crate::media::command::RelayCommand;
+use crate::output::{Event, GoneReason};
+use crate::reasons::Refused;
+use crate::time::Timestamp;
+use crate::wire::secret::Secret;
+
+/// Bits a second of a channel whose chat server named none.
+const DEFAULT_BITRATE: u32 = 64_000;
+
+/// What is remembered of a destroyed channel.
+#[derive(Debug, Default)]
+pub(super) struct Tombstone {
+    guild: Option<GuildId>,
+    users: Vec<UserId>,
+}
+
+/// What is stated about a channel.
+pub(super) struct Stated {
+    pub(super) channel: ChannelId,
+    pub(super) guild: Option<GuildId>,
+    pub(super) bitrate: Option<u32>,
+    pub(super) token: Option<Secret>,
+}
+
+impl Server {
+    pub(super) fn set_channel(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        stated: Stated,
+    ) -> Result<RoomId, Refused> {
+        let channel = stated.channel;
+        self.clear_tombstone(client, channel);
+        let (room, cause) = match self.membership.room_of(client, channel) {
+            Some(id) => (id, self.change_room(id, stated)),
+            None => (self.make_room(client, stated)?, Cause::Created),
+        };
+        self.note_restatement(now, client);
+        self.tell_channel(now, client, channel, cause);
+        if cause != Cause::Unchanged {
+            let bitrate = self.membership.room(room).map_or(DEFAULT_BITRATE, |room| room.bitrate);
+            self.event(Event::ChannelUpdated { client, channel, bitrate });
+        }
+        Ok(room)
+    }
+
+    fn make_room(&mut self, client: ControlId, stated: Stated) -> Result<RoomId, Refused> {
+        let Stated { channel, guild, bitrate, token } = stated;
+        if self.membership.rooms_len() >= self.config.limits.channels {
+            return Err(Refused::Limit("channels"));
+        }
+        let relay = RelayId(u16::try_from(self.next_relay).unwrap_or(0));
+        self.next_relay = (self.next_relay + 1) % self.config.relays.len();
+        let token = match token {
+            Some(given) => given,
+            None => self.draw_token(),
+        };
+        Ok(self.membership.add_room(Room {
+            client,
+            channel,
+            guild,
+            bitrate: bitrate.unwrap_or(DEFAULT_BITRATE),
+            token,
+            relay,
+            members: Vec::new(),
+            confirmed: true,
+            gathered: Gathered::default(),
+        }))
+    }
+
+    /// 256 random bits.
+    pub(super) fn draw_token(&mut self) -> Secret {
+        Secret::new(self.entropy.hex::<32>())
+    }
+
+    /// Changes what is stated.
+    pub(super) fn change_room(&mut self, id: RoomId, stated: Stated) -> Cause {
+        let Some(room) = self.membership.room_mut(id) else { return Cause::Unchanged };
+        room.confirmed = true;
+        let before = (room.guild, room.bitrate);
+        // A channel belongs to one guild for good; it may become known late.
+        room.guild = room.guild.or(stated.guild);
+        room.bitrate = stated.bitrate.unwrap_or(room.bitrate);
+        if let Some(token) = stated.token {
+            room.token = token;
+        }
+        let (relay, bitrate) = (room.relay, room.bitrate);
+        let after = (room.guild, room.bitrate);
+        if before.0 != after.0 {
+            self.membership.adopt_guild(id);
+        }
+        if before.1 != bitrate {
+            self.relay(relay, RelayCommand::SetBitrate { room: id, bitrate });
+        }
+        if before == after { Cause::Unchanged } else { Cause::Changed }
+    }
+
+    pub(super) fn destroy_channel(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        channel: ChannelId,
+    ) {
+        let mut tombstone = Tombstone::default();
+        if let Some(id) = self.membership.room_of(client, channel) {
+            let room = self.membership.room(id);
+            tombstone.guild = room.and_then(|room| room.guild);
+            for member in room.map_or_else(Vec::new, |room| room.members.clone()) {
+                tombstone.users.extend(self.membership.member(member).map(|member| member.user));
+                self.remove_member(now, member, GoneReason::ChannelDestroyed);
+            }
+            self.drop_room(id);
+            let until = now + self.config.limits.tombstone_ms.duration();
+            self.tombstones.insert((client, channel), tombstone);
+            self.timers.set(Timer::Tombstone(client, channel), until);
+        }
+        self.tell_channel_gone(now, client, channel);
+    }
+
+    /// Forgets a room without members.
+    pub(super) fn drop_room(&mut self, id: RoomId) {
+        self.timers.clear(Timer::Gather(id));
+        if let Some(room) = self.membership.remove_room(id) {
+            self.event(Event::ChannelDestroyed { client: room.client, channel: room.channel });
+        }
+    }
+
+    pub(super) fn clear_tombstone(&mut self, client: ControlId, channel: ChannelId) {
+        self.tombstones.remove(&(client, channel));
+        self.timers.clear(Timer::Tombstone(client, channel));
+    }
+
+    /// Whether a voice client asks for a channel that was destroyed a moment ago.
+    pub(super) fn is_buried(&self, server_id: u64, user: UserId) -> bool {
+        self.tombstones.iter().any(|((_, channel), tombstone)| {
+            channel.as_u64() == server_id
+                || (tombstone.guild.map(GuildId::as_u64) == Some(server_id)
+                    && tombstone.users.contains(&user))
+        })
+    }
+}

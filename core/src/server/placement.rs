@@ -1,0 +1,224 @@
+//! What becomes of voice states: users are placed, moved, muted and removed.
+
+use super::Server;
+use super::channels::Stated;
+use super::deadlines::Timer;
+use super::membership::{Member, Scope};
+use super::news::absent;
+use crate::command::Target;
+use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RoomId, UserId};
+use crate::media::command::RelayCommand;
+use crate::output::{Event, GoneReason};
+use crate::reasons::{CloseReason, Refused};
+use crate::time::Timestamp;
+use crate::wire::lvsp::{VoiceFlags, VoiceFlagsUpdate};
+use crate::wire::secret::Secret;
+
+/// Everything that places a user.
+pub(super) struct Placement {
+    pub(super) user: UserId,
+    pub(super) channel: ChannelId,
+    pub(super) guild: Option<GuildId>,
+    pub(super) session_id: Option<Secret>,
+    pub(super) token: Option<Secret>,
+    pub(super) flags: VoiceFlagsUpdate,
+}
+
+impl Server {
+    pub(super) fn place(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        placement: Placement,
+    ) -> Result<(), Refused> {
+        let Placement { user, channel, guild, .. } = placement;
+        let room = self.membership.room_of(client, channel);
+        let known_guild = room.and_then(|id| self.membership.room(id)).and_then(|room| room.guild);
+        // A channel belongs to one guild, whatever is said later.
+        let guild = known_guild.or(guild);
+        let present = self.membership.member_of(client, user, Scope::of(guild, channel));
+        let here = present.filter(|id| self.membership.member(*id).map(|m| m.room) == room);
+        if let Some(member) = here {
+            self.place_again(now, client, member, placement);
+            return Ok(());
+        }
+        self.check_room_for(room, present.is_some())?;
+        let stated = Stated { channel, guild, bitrate: None, token: None };
+        let room = match room {
+            // Known as it is: nothing to tell.
+            Some(room) if guild == known_guild => {
+                self.change_room(room, stated);
+                self.note_restatement(now, client);
+                room
+            }
+            Some(_) | None => self.set_channel(now, client, stated)?,
+        };
+        // A move: what the chat server does not say anew goes along.
+        let mut flags = VoiceFlags::default();
+        if let Some(old) = present {
+            flags = self.membership.member(old).map(|member| member.flags).unwrap_or_default();
+            self.remove_member(now, old, GoneReason::Moved);
+        }
+        flags.apply(placement.flags);
+        let session_id = match placement.session_id {
+            Some(given) => given,
+            None => Secret::new(self.entropy.hex::<16>()),
+        };
+        let token = match placement.token {
+            Some(given) => given,
+            None => self.draw_token(),
+        };
+        let member = Member {
+            client,
+            room,
+            user,
+            guild,
+            session_id,
+            token,
+            flags,
+            confirmed: true,
+            calm_until: Timestamp::ZERO,
+            session: None,
+        };
+        let Some(id) = self.membership.add_member(member) else {
+            return Err(Refused::Unknown("channel"));
+        };
+        let limits = &self.config.limits;
+        self.timers.set(Timer::Reservation(id), now + limits.reservation_ms.duration());
+        self.tell_voice_state(now, id, true);
+        self.retry_held(now, channel, guild, user);
+        Ok(())
+    }
+
+    fn check_room_for(&self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
+        if self.drain.is_some() {
+            return Err(Refused::Draining);
+        }
+        let limits = &self.config.limits;
+        if !moves && self.membership.members_len() >= limits.voice_states {
+            return Err(Refused::Limit("voice_states"));
+        }
+        let members = room.and_then(|id| self.membership.room(id)).map_or(0, |r| r.members.len());
+        if members >= limits.members_per_channel {
+            return Err(Refused::Limit("members_per_channel"));
+        }
+        Ok(())
+    }
+
+    /// The user is where it is placed already: a re-statement, perhaps with other flags.
+    fn place_again(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        id: MemberId,
+        placement: Placement,
+    ) {
+        self.restate(now, client, id);
+        if let Some(member) = self.membership.member(id) {
+            let session_id = placement.session_id.unwrap_or_else(|| member.session_id.clone());
+            let token = placement.token.unwrap_or_else(|| member.token.clone());
+            self.membership.set_credentials(id, session_id, token);
+        }
+        self.apply_flags(now, id, placement.flags);
+        self.tell_voice_state(now, id, true);
+    }
+
+    pub(super) fn set_flags(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        target: &Target,
+        update: VoiceFlagsUpdate,
+    ) -> Result<(), Refused> {
+        let id = self.find_one(client, target).ok_or(Refused::Unknown("voice state"))?;
+        self.restate(now, client, id);
+        if self.apply_flags(now, id, update) {
+            self.tell_voice_state(now, id, false);
+        }
+        Ok(())
+    }
+
+    /// Enforces changed flags in the media plane and tells the others; whether any changed.
+    fn apply_flags(&mut self, now: Timestamp, id: MemberId, update: VoiceFlagsUpdate) -> bool {
+        let Some(member) = self.membership.member_mut(id) else { return false };
+        let (before, could_speak) = (member.flags, member.may_speak());
+        member.flags.apply(update);
+        if member.flags == before {
+            return false;
+        }
+        let permissions = member.permissions();
+        let may_speak = member.may_speak();
+        let media = member.session.as_ref().map(|session| (session.relay, session.leg));
+        if let Some((relay, leg)) = media {
+            self.relay(relay, RelayCommand::SetPermissions { leg, permissions });
+        }
+        if !permissions.speak {
+            self.announce_speaking(now, id, 0);
+        }
+        if may_speak && !could_speak {
+            self.announce_ssrc(now, id);
+        }
+        true
+    }
+
+    /// The voice state that a chat server means, if it means exactly one.
+    fn find_one(&self, client: ControlId, target: &Target) -> Option<MemberId> {
+        let mut all = self.find(client, target);
+        if all.len() == 1 { all.pop() } else { None }
+    }
+
+    fn find(&self, client: ControlId, target: &Target) -> Vec<MemberId> {
+        if let Some(session_id) = &target.session_id
+            && let Some(id) = self.membership.member_of_session(client, session_id.expose())
+        {
+            return vec![id];
+        }
+        let Some(user) = target.user else { return Vec::new() };
+        self.membership
+            .members_of_user(client, user)
+            .into_iter()
+            .filter(|id| {
+                let Some(member) = self.membership.member(*id) else { return false };
+                let channel = self.membership.room(member.room).map(|room| room.channel);
+                target.guild.is_none_or(|guild| member.guild == Some(guild))
+                    && target.channel.is_none_or(|wanted| channel == Some(wanted))
+            })
+            .collect()
+    }
+
+    /// Removes whom the target names; nobody is success as well: already gone.
+    pub(super) fn remove(&mut self, now: Timestamp, client: ControlId, target: &Target) {
+        self.note_restatement(now, client);
+        let found = self.find(client, target);
+        if found.is_empty()
+            && let Some(user_id) = target.user
+        {
+            self.tell_absent(now, client, absent(target, user_id));
+        }
+        for id in found {
+            self.remove_member(now, id, GoneReason::Removed);
+        }
+    }
+
+    /// Ends a voice state: its session, its media, and what others know of it.
+    pub(super) fn remove_member(&mut self, now: Timestamp, id: MemberId, reason: GoneReason) {
+        let close = match reason {
+            GoneReason::Removed | GoneReason::Moved => CloseReason::Disconnected,
+            GoneReason::ChannelDestroyed | GoneReason::GraceEnded => CloseReason::ChannelDestroyed,
+            GoneReason::NotRestated => CloseReason::Renew,
+            GoneReason::NeverConnected | GoneReason::Lost => CloseReason::SessionInvalid,
+        };
+        self.end_session(now, id, close);
+        let Some(member) = self.membership.remove_member(id) else { return };
+        for timer in Timer::of_member(id) {
+            self.timers.clear(timer);
+        }
+        let (client, user, guild) = (member.client, member.user, member.guild);
+        if let Some(channel) = self.membership.room(member.room).map(|room| room.channel) {
+            if reason != GoneReason::Moved {
+                self.tell_gone(now, &member, channel, reason);
+            }
+            self.event(Event::MemberGone { client, guild, channel, user, reason });
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A chat server that identified anew states again what it still wants; the rest goes.
+//!
+//! Decided here: how long that may take, and what goes. Who states nothing again (`lvsp::revision`
+//! knows) loses nobody: there a voice state ends with its voice client.
+
+use std::time::Duration;
+
+use super::Server;
+use super::deadlines::Timer;
+use super::membership::Room;
+use crate::ids::{ControlId, MemberId};
+use crate::output::GoneReason;
+use crate::time::Timestamp;
+
+/// An Identify for an unknown voice state is worth waiting for while the chat server is this new.
+const FRESH_CONTROL: Duration = Duration::from_secs(30);
+
+impl Server {
+    /// Marks everything of a chat server unconfirmed: it has to be stated again.
+    pub(super) fn unconfirm(&mut self, now: Timestamp, client: ControlId) {
+        let rooms: Vec<_> = self.membership.rooms_from(client, None).collect();
+        let members: Vec<_> =
+            self.membership.members_from(client, None).map(|(id, _)| id).collect();
+        if rooms.is_empty() && members.is_empty() {
+            return;
+        }
+        for room in rooms {
+            if let Some(room) = self.membership.room_mut(room) {
+                room.confirmed = false;
+            }
+        }
+        for member in members {
+            if let Some(member) = self.membership.member_mut(member) {
+                member.confirmed = false;
+            }
+        }
+        let wait = self.config.limits.reconcile_ms.duration();
+        self.timers.set(Timer::Reconcile(client), now + wait);
+    }
+
+    pub(super) fn restate(&mut self, now: Timestamp, client: ControlId, id: MemberId) {
+        if let Some(member) = self.membership.member_mut(id) {
+            member.confirmed = true;
+            let room = member.room;
+            if let Some(room) = self.membership.room_mut(room) {
+                room.confirmed = true;
+            }
+        }
+        self.note_restatement(now, client);
+    }
+
+    /// The chat server is still stating: the rest has time, up to a point.
+    pub(super) fn note_restatement(&mut self, now: Timestamp, client: ControlId) {
+        if self.timers.armed(Timer::Reconcile(client)).is_none() {
+            return;
+        }
+        let limits = &self.config.limits;
+        let (wait, total) = (limits.reconcile_ms.duration(), limits.reconcile_total_ms.duration());
+        let latest = self.control(client).identified + total;
+        self.timers.set(Timer::Reconcile(client), latest.min(now + wait));
+    }
+
+    /// What was not stated again goes, unless this chat server states nothing again.
+    pub(super) fn reconcile(&mut self, now: Timestamp, client: ControlId) {
+        let session = self.control(client).session.as_ref();
+        match session.map(|session| session.speech.restates()) {
+            Some(Some(true)) | None => {}
+            Some(Some(false)) => return,
+            Some(None) => {
+                let wait = self.config.limits.reconcile_ms.duration();
+                return self.timers.set(Timer::Reconcile(client), now + wait);
+            }
+        }
+        let members: Vec<_> =
+            self.membership.members_from(client, None).map(|(id, _)| id).collect();
+        for id in members {
+            if self.membership.member(id).is_some_and(|member| !member.confirmed) {
+                self.remove_member(now, id, GoneReason::NotRestated);
+            }
+        }
+        let rooms: Vec<_> = self.membership.rooms_from(client, None).collect();
+        for id in rooms {
+            let stale = |room: &Room| !room.confirmed && room.members.is_empty();
+            if self.membership.room(id).is_some_and(stale) {
+                self.drop_room(id);
+            }
+        }
+    }
+
+    /// Whether an Identify for an unknown voice state should wait for a chat server.
+    pub(super) fn may_still_come(&self, now: Timestamp) -> bool {
+        self.controls.iter().any(|control| {
+            control.connected_since.is_none_or(|since| now.since(since) < FRESH_CONTROL)
+        })
+    }
+}
