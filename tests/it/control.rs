@@ -20,6 +20,7 @@ fn resume_control(world: &mut World, seq: u64) -> PeerId {
     chat
 }
 
+// Clauses: L1.1, L1.12
 #[test]
 fn hello_identify_ready_heartbeat() {
     let mut world = World::new();
@@ -37,6 +38,7 @@ fn hello_identify_ready_heartbeat() {
     assert_eq!((&ack["op"], &ack["d"]["s"]), (&json!(5), &json!(0)));
 }
 
+// Clauses: L1.8
 #[test]
 fn the_hmac_of_the_nonce_is_a_token_as_well_and_only_once() {
     let mut world = World::new();
@@ -52,6 +54,7 @@ fn the_hmac_of_the_nonce_is_a_token_as_well_and_only_once() {
     assert_eq!(world.closed(replayed), Some(Some(4001)));
 }
 
+// Clauses: L1.3, L1.4, L1.9
 #[test]
 fn mistakes_before_ready_close_with_the_code_of_the_draft() {
     let cases = [
@@ -71,6 +74,7 @@ fn mistakes_before_ready_close_with_the_code_of_the_draft() {
     }
 }
 
+// Clauses: L1.5, L7.1
 #[test]
 fn mistakes_after_ready_are_refused_alone_and_name_the_field() {
     let mut world = World::new();
@@ -91,6 +95,7 @@ fn mistakes_after_ready_are_refused_alone_and_name_the_field() {
     assert_eq!(world.closed(chat), Some(Some(4002)), "only text that is no JSON closes");
 }
 
+// Clauses: L1.9
 #[test]
 fn an_address_that_fails_five_times_is_refused_for_a_minute() {
     let mut world = World::new();
@@ -107,6 +112,7 @@ fn an_address_that_fails_five_times_is_refused_for_a_minute() {
     assert!(world.server.handle_accept(now, Plane::Control, stranger).is_ok());
 }
 
+// Clauses: L3.2, L4.1, L4.2
 #[test]
 fn channels_are_created_updated_and_destroyed() {
     let mut world = World::new();
@@ -131,6 +137,7 @@ fn channels_are_created_updated_and_destroyed() {
     join(&mut world, chat, 1001, CHANNEL, AES);
 }
 
+// Clauses: L3.2, L3.3, L4.3
 #[test]
 fn a_join_into_an_unknown_channel_creates_it_first() {
     let mut world = World::new();
@@ -155,6 +162,7 @@ fn a_join_into_an_unknown_channel_creates_it_first() {
     assert!(world.take_all(chat).is_empty());
 }
 
+// Clauses: L4.6
 #[test]
 fn leaving_twice_is_leaving_once() {
     let mut world = World::new();
@@ -169,6 +177,7 @@ fn leaving_twice_is_leaving_once() {
     assert_eq!(world.take(chat)["d"]["info"]["user_id"], "1001");
 }
 
+// Clauses: L4.7
 #[test]
 fn a_client_that_never_comes_is_reported() {
     let mut world = World::new();
@@ -181,6 +190,7 @@ fn a_client_that_never_comes_is_reported() {
     assert_eq!(gone["d"]["info"]["reason"], "never_connected");
 }
 
+// Clauses: L2.1, L2.3
 #[test]
 fn a_lost_link_resumes_with_what_was_missed_in_order_and_then_ready() {
     let mut world = World::new();
@@ -199,6 +209,7 @@ fn a_lost_link_resumes_with_what_was_missed_in_order_and_then_ready() {
     assert_eq!(told.len(), 4);
 }
 
+// Clauses: L2.4
 #[test]
 fn a_resume_that_is_not_possible_gets_the_whole_state() {
     let mut world = World::new();
@@ -216,6 +227,7 @@ fn a_resume_that_is_not_possible_gets_the_whole_state() {
     assert_eq!(bob.hear(&ann.speak(&mut world, b"not touched")).len(), 1);
 }
 
+// Clauses: L6.1, L6.2
 #[test]
 fn after_a_new_identify_what_is_stated_again_lives_and_the_rest_goes() {
     let mut world = World::new();
@@ -242,6 +254,7 @@ fn after_a_new_identify_what_is_stated_again_lives_and_the_rest_goes() {
     assert_eq!((world.closed(ann.peer), world.closed(bob.peer)), (None, None));
 }
 
+// Clauses: L1.11
 #[test]
 fn a_second_connection_waits_until_the_first_has_shown_that_it_lives() {
     // It lives: it answers the Ping, and the newcomer is told.
@@ -267,6 +280,7 @@ fn a_second_connection_waits_until_the_first_has_shown_that_it_lives() {
     assert_eq!(world.ended(first), Some(Shutdown::Abrupt));
 }
 
+// Clauses: L1.13
 #[test]
 fn a_missing_heartbeat_never_closes_a_chat_server_that_answers_pings() {
     let mut world = World::new();
@@ -278,6 +292,7 @@ fn a_missing_heartbeat_never_closes_a_chat_server_that_answers_pings() {
     assert!(world.ended(chat).is_some(), "not one byte for a minute");
 }
 
+// Clauses: L1.14, L7.3
 #[test]
 fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
     let mut world = World::new();

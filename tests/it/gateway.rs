@@ -11,6 +11,7 @@ use crate::people::{CHANNEL, GUILD, chat_server, gateway, identify, join, place,
 use crate::world::World;
 
 /// What a client sends behind a proper Identify, and the close code that it gets.
+// Clauses: V2.1, V2.9
 #[test]
 fn mistakes_get_the_code_that_the_reference_names() {
     let udp = |mode: &str| {
@@ -47,6 +48,7 @@ fn mistakes_get_the_code_that_the_reference_names() {
     }
 }
 
+// Clauses: V2.4
 #[test]
 fn a_wrong_secret_is_refused_with_4004() {
     for field in ["token", "session_id", "user_id"] {
@@ -62,6 +64,7 @@ fn a_wrong_secret_is_refused_with_4004() {
     }
 }
 
+// Clauses: V2.2
 #[test]
 fn messages_before_identify_are_refused_but_heartbeats_answered() {
     let mut world = World::new();
@@ -73,6 +76,7 @@ fn messages_before_identify_are_refused_but_heartbeats_answered() {
     assert_eq!(world.closed(peer), Some(Some(4003)));
 }
 
+// Clauses: V2.2
 #[test]
 fn a_second_identify_is_refused_with_4005() {
     let mut world = World::new();
@@ -82,6 +86,7 @@ fn a_second_identify_is_refused_with_4005() {
     assert_eq!(world.closed(ann.peer), Some(Some(4005)));
 }
 
+// Clauses: V1.1
 #[test]
 fn no_identify_in_time_is_4009() {
     let mut world = World::new();
@@ -92,6 +97,7 @@ fn no_identify_in_time_is_4009() {
     assert_eq!(world.closed(peer), Some(Some(4009)));
 }
 
+// Clauses: V2.19
 #[test]
 fn what_an_audio_server_has_no_use_for_is_tolerated() {
     let mut world = World::new();
@@ -118,6 +124,7 @@ fn what_an_audio_server_has_no_use_for_is_tolerated() {
     assert!(versions["d"]["voice"].is_string() && versions["d"]["rtc_worker"].is_string());
 }
 
+// Clauses: V2.11
 #[test]
 fn heartbeats_are_answered_in_the_form_of_the_version() {
     for (version, sent, answered) in [
@@ -137,6 +144,7 @@ fn heartbeats_are_answered_in_the_form_of_the_version() {
     }
 }
 
+// Clauses: V2.7, V2.8
 #[test]
 fn ready_and_session_description_have_what_every_library_needs() {
     let mut world = World::new();
@@ -157,6 +165,7 @@ fn ready_and_session_description_have_what_every_library_needs() {
     assert!(ssrc > 0 && ssrc < 1 << 31 && ssrc.is_multiple_of(4));
 }
 
+// Clauses: V2.10
 #[test]
 fn each_select_protocol_gets_a_new_key_and_too_many_end() {
     let mut world = World::new();
@@ -177,6 +186,7 @@ fn each_select_protocol_gets_a_new_key_and_too_many_end() {
     assert_eq!(world.closed(ann.peer), Some(Some(4020)));
 }
 
+// Clauses: V2.3
 #[test]
 fn a_flood_of_messages_is_4021() {
     let mut world = World::new();
@@ -191,6 +201,7 @@ fn a_flood_of_messages_is_4021() {
     assert_eq!(world.closed(ann.peer), Some(Some(4021)));
 }
 
+// Clauses: L6.4, V2.5
 #[test]
 fn an_identify_waits_for_a_chat_server_that_is_about_to_state_it() {
     let mut world = World::new();
@@ -216,6 +227,7 @@ fn an_identify_waits_for_a_chat_server_that_is_about_to_state_it() {
     assert_eq!(world.closed(other), Some(Some(4004)));
 }
 
+// Clauses: V2.6
 #[test]
 fn a_new_identify_takes_the_session_over() {
     let mut world = World::new();
@@ -229,6 +241,7 @@ fn a_new_identify_takes_the_session_over() {
     assert_eq!(bob.hear(&again.speak(&mut world, b"here again")).len(), 1);
 }
 
+// Clauses: V1.2
 #[test]
 fn versions_that_are_none_are_refused_and_newer_ones_served_as_the_newest() {
     let mut world = World::new();
@@ -241,6 +254,7 @@ fn versions_that_are_none_are_refused_and_newer_ones_served_as_the_newest() {
     assert_eq!(world.take(newest)["d"]["v"], 9);
 }
 
+// Clauses: V2.4
 #[test]
 fn a_version_9_client_must_name_the_right_channel() {
     for (channel, ready) in [(CHANNEL, true), (CHANNEL + 1, false)] {
@@ -259,6 +273,7 @@ fn a_version_9_client_must_name_the_right_channel() {
     }
 }
 
+// Clauses: V3.10
 #[test]
 fn a_client_that_does_not_read_is_dropped_and_its_session_kept() {
     let mut world = World::new();
@@ -272,6 +287,7 @@ fn a_client_that_does_not_read_is_dropped_and_its_session_kept() {
     assert_eq!(world.server.session_count(), 2, "it can be resumed");
 }
 
+// Clauses: V4.13
 #[test]
 fn both_sides_may_speak_first_and_little_endian_counters_are_heard() {
     for library in ["Koe", "disgo", "discordgo", "NetCord"] {
@@ -303,6 +319,7 @@ fn a_reselected_mode_is_used_at_once() {
     assert!(cipher.open(&mut packet, 16).is_ok());
 }
 
+// Clauses: V3.6
 #[test]
 fn resumes_of_strangers_are_4006_at_once() {
     let mut world = World::new();

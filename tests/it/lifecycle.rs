@@ -36,6 +36,7 @@ fn pair(world: &mut World) -> (PeerId, Voice, Voice) {
     (chat, ann, bob)
 }
 
+// Clauses: L4.6, V2.13, V2.17, V3.1, V4.11
 #[test]
 fn two_clients_join_talk_and_leave() {
     let mut world = World::new();
@@ -71,6 +72,7 @@ fn two_clients_join_talk_and_leave() {
     assert_eq!(world.server.session_count(), 1);
 }
 
+// Clauses: V2.7, V4.15
 #[test]
 fn every_mode_reaches_every_other() {
     let mut world = World::with(|config| config.media.legacy_modes = true);
@@ -92,6 +94,7 @@ fn every_mode_reaches_every_other() {
     }
 }
 
+// Clauses: V4.11
 #[test]
 fn two_channels_never_hear_each_other() {
     let mut world = World::new();
@@ -110,6 +113,7 @@ fn two_channels_never_hear_each_other() {
     }
 }
 
+// Clauses: L4.4, L4.5, V2.15, V4.11
 #[test]
 fn a_muted_speaker_is_silent_until_it_is_unmuted() {
     for kept_silent in ["mute", "suppress", "self_mute"] {
@@ -132,6 +136,7 @@ fn a_muted_speaker_is_silent_until_it_is_unmuted() {
     }
 }
 
+// Clauses: L4.5, V4.11
 #[test]
 fn a_deafened_listener_gets_nothing() {
     for deaf in ["deaf", "self_deaf"] {
@@ -144,6 +149,7 @@ fn a_deafened_listener_gets_nothing() {
     }
 }
 
+// Clauses: V2.14
 #[test]
 fn only_those_who_may_speak_are_announced() {
     let mut world = World::new();
@@ -166,6 +172,7 @@ fn only_those_who_may_speak_are_announced() {
     );
 }
 
+// Clauses: V2.16
 #[test]
 fn audio_without_an_op_5_is_announced_once() {
     let mut world = World::new();
@@ -179,6 +186,7 @@ fn audio_without_an_op_5_is_announced_once() {
     assert_eq!(told[0]["d"]["speaking"], 1);
 }
 
+// Clauses: V2.15
 #[test]
 fn priority_is_stripped_without_a_permission() {
     let mut world = World::new();
@@ -188,6 +196,7 @@ fn priority_is_stripped_without_a_permission() {
     assert_eq!(world.take(bob.peer)["d"]["speaking"], 3);
 }
 
+// Clauses: L3.6
 #[test]
 fn a_move_is_one_step_with_new_credentials() {
     let mut world = World::new();
@@ -206,6 +215,7 @@ fn a_move_is_one_step_with_new_credentials() {
     assert!(world.take_all(chat).iter().all(|m| m["d"]["info"]["channel_id"] != Value::Null));
 }
 
+// Clauses: L2.6
 #[test]
 fn media_flows_while_the_control_link_is_lost() {
     let mut world = World::new();
@@ -220,6 +230,7 @@ fn media_flows_while_the_control_link_is_lost() {
     }
 }
 
+// Clauses: L2.6
 #[test]
 fn calls_end_when_no_chat_server_comes_back_within_the_grace_time() {
     let mut world = World::new();
@@ -236,6 +247,7 @@ fn calls_end_when_no_chat_server_comes_back_within_the_grace_time() {
     assert_eq!(world.server.session_count(), 0);
 }
 
+// Clauses: V4.6
 #[test]
 fn media_from_elsewhere_than_the_gateway_connection_is_told_of() {
     let mut world = World::new();
@@ -250,6 +262,7 @@ fn media_from_elsewhere_than_the_gateway_connection_is_told_of() {
     assert!(world.events.iter().any(told));
 }
 
+// Clauses: V2.18
 #[test]
 fn in_a_large_channel_arrivals_and_departures_are_told_together() {
     let mut world = World::with(|config| config.limits.gather_above_members = 3);

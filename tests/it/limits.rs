@@ -16,6 +16,7 @@ fn world(limits: Limits) -> World {
     World::with(|config| config.limits = limits)
 }
 
+// Clauses: L7.1
 #[test]
 fn limits_refuse_without_closing() {
     let limits = Limits { members_per_channel: 1, ..Limits::default() };
@@ -31,6 +32,7 @@ fn limits_refuse_without_closing() {
     assert_eq!(world.closed(chat), None);
 }
 
+// Clauses: V3.8
 #[test]
 fn of_detached_sessions_the_oldest_loses_its_replay_first() {
     let mut world = world(Limits { replay_total_bytes: 1_024, ..Limits::default() });
@@ -58,6 +60,7 @@ fn of_detached_sessions_the_oldest_loses_its_replay_first() {
     assert!(world.take_all(back).len() >= 9, "all that it missed");
 }
 
+// Clauses: V2.3
 #[test]
 fn after_a_flood_of_messages_the_next_identify_waits() {
     let mut world = World::new();

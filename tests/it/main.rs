@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod clauses;
 mod control;
 mod cuts;
 mod gateway;
@@ -18,4 +19,5 @@ mod profiles;
 mod resume;
 mod revisions;
 mod roles;
+mod trace;
 mod world;

@@ -63,6 +63,7 @@ fn read_slowly(world: &mut World, chat: PeerId) -> Vec<Value> {
     told
 }
 
+// Clauses: L2.4, L2.5
 #[test]
 fn a_dump_of_fifty_thousand_states_waits_for_its_slow_reader() {
     let mut world = crowd();
@@ -81,6 +82,7 @@ fn a_dump_of_fifty_thousand_states_waits_for_its_slow_reader() {
     assert!(numbers.eq(1..=(channels + states) as u64), "numbered in order");
 }
 
+// Clauses: L2.5
 #[test]
 fn a_burst_of_restatements_is_answered_as_fast_as_it_is_read() {
     let mut world = crowd();
@@ -103,6 +105,7 @@ fn a_burst_of_restatements_is_answered_as_fast_as_it_is_read() {
     assert!(answers < STATES + 1_000, "and asked twice before it was read, once: {answers}");
 }
 
+// Clauses: L6.1
 #[test]
 fn what_a_restarted_chat_server_states_again_is_heard_without_a_gap() {
     let mut world = World::new();
@@ -127,6 +130,7 @@ fn what_a_restarted_chat_server_states_again_is_heard_without_a_gap() {
     }
 }
 
+// Clauses: L3.7
 #[test]
 fn two_chat_servers_have_channels_of_their_own_even_with_equal_ids() {
     const OTHER: &str = "another secret of more than 32 bytes";
@@ -311,6 +315,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
+    // Clauses: L2.3, L3.1, L6.2
     #[test]
     fn any_history_of_the_link_ends_in_what_was_stated_last(
         steps in prop::collection::vec(step(), 1..60),
@@ -336,6 +341,7 @@ proptest! {
     }
 }
 
+// Clauses: L3.5
 #[test]
 fn a_guild_that_becomes_known_late_changes_nobodys_place() {
     let mut world = World::new();

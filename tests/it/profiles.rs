@@ -311,11 +311,13 @@ fn expect_presence(world: &mut World, peer: PeerId, profile: &Profile, ssrc: u32
     expect(world, peer, profile, &numbered_message(5, d, numbered));
 }
 
+// Clauses: V1.3, V2.7, V2.8, V2.11, V2.13, V2.20, V3.1
 #[test]
 fn every_library_is_told_what_it_understands() {
     PROFILES.iter().for_each(converse);
 }
 
+// Clauses: V1.3
 #[test]
 fn clients_without_a_version_are_refused_unless_old_versions_are_served() {
     for target in ["/", "/?v=3", "/?v=1"] {

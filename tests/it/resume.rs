@@ -41,6 +41,7 @@ fn numbers(messages: &[Value]) -> Vec<u64> {
     messages.iter().filter_map(|message| message["seq"].as_u64()).collect()
 }
 
+// Clauses: V2.12
 #[test]
 fn silence_ends_the_connection_without_a_close_frame_while_media_flows() {
     let mut world = World::new();
@@ -57,6 +58,7 @@ fn silence_ends_the_connection_without_a_close_frame_while_media_flows() {
     assert!(world.take_all(bob.peer).iter().all(|message| message["op"] != 13));
 }
 
+// Clauses: V3.3
 #[test]
 fn a_resume_within_the_window_replays_each_message_once() {
     let mut world = World::new();
@@ -91,6 +93,7 @@ fn a_resume_within_the_window_replays_each_message_once() {
     assert!(more[0]["seq"].as_u64() > Some(last + 3));
 }
 
+// Clauses: V2.17, V3.3, V3.6
 #[test]
 fn a_resume_after_the_window_is_refused_and_the_others_know() {
     let mut world = World::new();
@@ -112,6 +115,7 @@ fn a_resume_after_the_window_is_refused_and_the_others_know() {
     assert_eq!(world.closed(again), Some(Some(4006)));
 }
 
+// Clauses: V3.3, V3.6
 #[test]
 fn what_seq_ack_may_say_on_resume() {
     for (seq_ack, replays) in
@@ -135,6 +139,7 @@ fn what_seq_ack_may_say_on_resume() {
     }
 }
 
+// Clauses: V3.1
 #[test]
 fn what_a_heartbeat_acknowledged_is_not_replayed() {
     let mut world = World::new();
@@ -150,6 +155,7 @@ fn what_a_heartbeat_acknowledged_is_not_replayed() {
     assert_eq!(numbers(&world.take_all(again)), [acknowledged + 1]);
 }
 
+// Clauses: V3.5
 #[test]
 fn version_4_is_told_the_whole_state_again() {
     let mut world = World::new();
@@ -170,6 +176,7 @@ fn version_4_is_told_the_whole_state_again() {
     assert!(world.take_all(again).is_empty());
 }
 
+// Clauses: V3.7
 #[test]
 fn of_two_sockets_that_resume_the_newest_wins() {
     let mut world = World::new();
@@ -185,6 +192,7 @@ fn of_two_sockets_that_resume_the_newest_wins() {
     assert_eq!(world.server.session_count(), 2);
 }
 
+// Clauses: L3.4
 #[test]
 fn a_ticket_stays_good_for_another_identify_while_the_voice_state_lives() {
     let mut world = World::new();
@@ -194,6 +202,7 @@ fn a_ticket_stays_good_for_another_identify_while_the_voice_state_lives() {
     assert_eq!(bob.hear(&again.speak(&mut world, b"back")).len(), 1);
 }
 
+// Clauses: V3.2, V3.3
 #[test]
 fn numbers_go_past_65535_skip_0_and_survive_any_resume() {
     let mut world = World::with(|config| {
@@ -228,6 +237,7 @@ fn numbers_go_past_65535_skip_0_and_survive_any_resume() {
     assert!(heard.into_iter().eq(expected), "each once, in order, never 0");
 }
 
+// Clauses: V3.9, V4.14
 #[test]
 fn a_session_that_must_be_renewed_gets_4015_then_4006_and_its_ticket_stays_good() {
     let mut world = World::with(|config| {

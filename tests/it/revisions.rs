@@ -85,6 +85,7 @@ impl Litecord {
     }
 }
 
+// Clauses: L5.1, L5.3, L5.6
 #[test]
 fn litecord_joins_without_a_revision_configured_and_is_told_nothing_that_it_closes_on() {
     let mut world = World::new();
@@ -95,6 +96,7 @@ fn litecord_joins_without_a_revision_configured_and_is_told_nothing_that_it_clos
     assert_eq!(world.closed(litecord.chat), None);
 }
 
+// Clauses: L5.1
 #[test]
 fn two_joins_in_a_row_are_two_answers() {
     let mut world = speaking(Revision::Litecord);
@@ -112,6 +114,7 @@ fn two_joins_in_a_row_are_two_answers() {
     assert_eq!(again[0]["d"]["data"]["token"], told[0]["d"]["data"]["token"]);
 }
 
+// Clauses: L1.13, L5.3
 #[test]
 fn litecord_sleeps_its_interval_in_seconds_and_keeps_its_connection() {
     let mut world = speaking(Revision::Litecord);
@@ -126,6 +129,7 @@ fn litecord_sleeps_its_interval_in_seconds_and_keeps_its_connection() {
     assert_eq!(world.closed(litecord.chat), None);
 }
 
+// Clauses: L2.6
 #[test]
 fn calls_outlive_a_litecord_that_never_comes_back_until_the_grace_ends() {
     let mut world = speaking(Revision::Litecord);
@@ -147,6 +151,7 @@ fn calls_outlive_a_litecord_that_never_comes_back_until_the_grace_ends() {
     );
 }
 
+// Clauses: L6.3
 #[test]
 fn a_litecord_that_restarts_states_nothing_again_and_nobody_goes_for_that() {
     let mut world = speaking(Revision::Litecord);
@@ -170,6 +175,7 @@ fn a_litecord_that_restarts_states_nothing_again_and_nobody_goes_for_that() {
     assert_eq!((&left["d"]["type"], &left["d"]["data"]["reason"]), (&json!(6), &json!("lost")));
 }
 
+// Clauses: L6.3
 #[test]
 fn an_undecided_litecord_that_says_nothing_loses_nobody_either() {
     let mut world = World::new();
@@ -184,6 +190,7 @@ fn an_undecided_litecord_that_says_nothing_loses_nobody_either() {
     assert_eq!(world.closed(ann.peer), None);
 }
 
+// Clauses: L5.1, L5.3
 #[test]
 fn litecord_moves_mutes_and_removes_by_its_own_numbers() {
     let mut world = speaking(Revision::Litecord);
@@ -206,6 +213,7 @@ fn litecord_moves_mutes_and_removes_by_its_own_numbers() {
     assert_eq!(kinds, [6, 6, 3], "two leaves, then the channel's end");
 }
 
+// Clauses: L1.15, L5.3, L5.5
 #[test]
 fn a_patched_litecord_is_assigned_its_channels_and_hears_of_health_unasked() {
     let mut world = World::with(|config| {
@@ -228,6 +236,7 @@ fn a_patched_litecord_is_assigned_its_channels_and_hears_of_health_unasked() {
     assert_eq!((&unasked["op"], &unasked["d"]["health"]), (&json!(5), &json!(1.0)), "its worst");
 }
 
+// Clauses: L5.1, L5.2
 #[test]
 fn a_document_client_waits_for_each_answer_and_shares_the_channels_token() {
     let mut world = speaking(Revision::Document);
@@ -259,6 +268,7 @@ fn a_document_client_waits_for_each_answer_and_shares_the_channels_token() {
     assert_eq!(world.take(chat)["d"]["type"], 2);
 }
 
+// Clauses: L5.7, L5.8
 #[test]
 fn an_undecided_document_client_is_named_after_five_seconds_and_answered_once_decided() {
     let mut world = World::new();
@@ -280,6 +290,7 @@ fn an_undecided_document_client_is_named_after_five_seconds_and_answered_once_de
     assert_eq!(kinds, [(Some(1), Some(1)), (Some(4), Some(2))], "numbered when they are sent");
 }
 
+// Clauses: L5.6
 #[test]
 fn the_revision_outlives_a_resume() {
     let mut world = World::new();
@@ -296,6 +307,7 @@ fn the_revision_outlives_a_resume() {
     assert_eq!(told[1]["d"]["resumed"], true);
 }
 
+// Clauses: L1.8
 #[test]
 fn a_plain_token_is_refused_where_the_hmac_is_insisted_on() {
     let mut world = World::with(|config| {
@@ -308,6 +320,7 @@ fn a_plain_token_is_refused_where_the_hmac_is_insisted_on() {
     identify(&mut world);
 }
 
+// Clauses: L1.10, L7.2
 #[test]
 fn refusals_are_events_once_a_kind_and_counted_always() {
     let mut world = speaking(Revision::Litecord);

@@ -228,6 +228,7 @@ mod tests {
     /// Both sides speak for three quarters of an hour.
     const LONG: u32 = 1 << 17;
 
+    // Clauses: V4.13
     #[test]
     fn no_suffix_is_used_twice_whoever_counts_how() {
         let staying = [0, 1, 128, 418, 1 << 31, (1 << 31) + 9, (1 << 31) + 40_000];

@@ -146,6 +146,7 @@ mod tests {
 
     use super::*;
 
+    // Clauses: V4.8
     #[test]
     fn each_number_is_accepted_once() {
         let mut window = ReplayWindow::default();
@@ -169,6 +170,7 @@ mod tests {
         }
     }
 
+    // Clauses: V4.9
     #[test]
     fn a_speaker_that_starts_anew_is_heard_after_fifty_packets() {
         let mut window = ReplayWindow::default();

@@ -91,6 +91,7 @@ fn compiled(mode: &str) -> bool {
     cfg!(feature = "legacy-modes") || !Mode::from_name(mode).unwrap().is_secretbox()
 }
 
+// Clauses: V4.15
 #[test]
 fn every_rtp_vector_opens_and_seals_to_the_same_bytes() {
     let vectors = vectors().rtp;

@@ -293,6 +293,7 @@ mod tests {
         assert_eq!(binding.follow(time(1_010), thief, RATE), Move::Moved { from: client });
     }
 
+    // Clauses: V4.5
     #[test]
     fn moves_are_limited_a_minute() {
         let mut binding = unvouched();

@@ -200,6 +200,7 @@ fn expected(ssrc: Ssrc, sequence: u16, level: u8, flags: u8, payload: &[u8]) -> 
     bytes
 }
 
+// Clauses: V4.10, V4.11
 #[test]
 fn a_packet_reaches_everybody_else_in_every_pair_of_modes() {
     for from in Mode::ALL {
@@ -221,6 +222,7 @@ fn a_packet_reaches_everybody_else_in_every_pair_of_modes() {
     }
 }
 
+// Clauses: V4.10
 #[test]
 fn of_the_senders_header_only_level_and_flags_are_kept() {
     // Marker, padding, two CSRCs, an extension of three words with ids 5, 1, 9.
@@ -245,6 +247,7 @@ fn of_the_senders_header_only_level_and_flags_are_kept() {
     }
 }
 
+// Clauses: V4.11
 #[test]
 fn rooms_never_hear_each_other() {
     let mut fixture = Fixture::new();
@@ -279,6 +282,7 @@ fn permissions_hold_from_the_next_packet() {
     assert!(fixture.speak(&mut speaker, 3).is_empty());
 }
 
+// Clauses: V4.4
 #[test]
 fn nobody_without_a_key_or_an_address_is_sent_anything() {
     let mut fixture = Fixture::new();
@@ -294,6 +298,7 @@ fn nobody_without_a_key_or_an_address_is_sent_anything() {
     assert_eq!(fixture.speak(&mut speaker, 2).len(), 1);
 }
 
+// Clauses: V4.8
 #[test]
 fn what_is_not_fresh_opus_of_the_session_is_dropped() {
     let mut fixture = Fixture::new();
@@ -393,6 +398,7 @@ fn late_voice_is_dropped_and_a_late_discovery_request_is_answered() {
     assert_eq!(fixture.batch.len(), 1);
 }
 
+// Clauses: V4.12
 #[test]
 fn a_sender_over_its_rates_is_cut_and_not_closed() {
     let mut fixture = Fixture::new();
@@ -425,6 +431,7 @@ fn the_first_packet_under_a_key_is_told_once() {
     assert_eq!(fixture.events(), [RelayEvent::Heard { leg: speaker.leg }]);
 }
 
+// Clauses: V4.13
 #[test]
 fn a_client_that_uses_our_nonce_is_sealed_for_no_more() {
     let mut fixture = Fixture::new();
@@ -447,6 +454,7 @@ fn a_client_that_uses_our_nonce_is_sealed_for_no_more() {
     assert_eq!(fixture.speak(&mut speaker, 3).len(), 1, "a fresh key is another life");
 }
 
+// Clauses: V4.14
 #[test]
 fn an_old_key_is_renewed_in_silence_and_a_spent_one_at_once() {
     let limits = Limits {
@@ -476,6 +484,7 @@ fn an_old_key_is_renewed_in_silence_and_a_spent_one_at_once() {
     assert_eq!(fixture.drops(DropReason::KeyExhausted), 1);
 }
 
+// Clauses: V4.8
 #[test]
 fn no_vector_that_must_fail_is_relayed() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/rtp.json");

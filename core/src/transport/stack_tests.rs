@@ -214,6 +214,7 @@ fn a_declared_length_over_the_limit_fails_on_its_head() {
     assert!(server.is_finished() && drain(&mut server).is_empty());
 }
 
+// Clauses: V1.4
 #[test]
 fn a_plain_get_gets_one_answer_and_the_connection_ends() {
     let mut server = Transport::accept(None, config());
@@ -291,6 +292,7 @@ fn a_request_that_would_break_its_lines_is_refused() {
 mod over_tls {
     use super::*;
 
+    // Clauses: V1.4
     #[test]
     fn other_bytes_on_a_tls_port_get_one_plain_answer() {
         for bytes in [&b"GET / HTTP/1.1\r\n"[..], &[0x16, 0x02, 0, 0], &[0]] {

@@ -191,6 +191,7 @@ mod tests {
         (Ssrc(ssrc), SocketAddr::new(ip, port))
     }
 
+    // Clauses: V4.1
     #[test]
     fn discovery_agrees_with_every_vector() {
         for vector in vectors()["discovery"].as_array().unwrap() {
@@ -214,6 +215,7 @@ mod tests {
         }
     }
 
+    // Clauses: V4.3
     #[test]
     fn pings_and_keepalives_agree_with_every_vector() {
         let vectors = vectors();

@@ -23,6 +23,7 @@ fn data(kind: u32, data: &str) -> String {
     format!(r#"{{"op":6,"d":{{"type":{kind},"data":{data}}}}}"#)
 }
 
+// Clauses: L5.6
 #[test]
 fn what_decides_the_revision() {
     const LITECORD: Dialect = Dialect::Litecord { assign: false };
@@ -47,6 +48,7 @@ fn what_decides_the_revision() {
     assert_eq!(Speech::new(Revision::Document, false, true).dialect, Some(Dialect::Document));
 }
 
+// Clauses: L5.7
 #[test]
 fn a_channel_is_made_while_undecided_and_nothing_is_said_of_it() {
     let mut speech = AUTO();
@@ -55,6 +57,7 @@ fn a_channel_is_made_while_undecided_and_nothing_is_said_of_it() {
     assert!(speech.write(channel(Cause::Created)).is_none());
 }
 
+// Clauses: L5.1
 #[test]
 fn the_numbers_of_each_revision_are_commands() {
     let voice = r#"{"user_id":"7","channel_id":"5","mute":true}"#;
@@ -84,6 +87,7 @@ fn the_numbers_of_each_revision_are_commands() {
     }
 }
 
+// Clauses: L7.1
 #[test]
 fn what_is_missing_or_not_spoken_is_named() {
     let refusal = |revision, text: &str| {
@@ -134,6 +138,7 @@ fn voice(here: bool, full: bool) -> News {
     })
 }
 
+// Clauses: L5.1, L5.2, L5.3
 #[test]
 fn news_in_the_form_of_each_revision() {
     const FLAGS: &str =

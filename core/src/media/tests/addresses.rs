@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::ForeignUdp;
 
+// Clauses: V4.5
 #[test]
 fn an_address_moves_only_with_the_newest_packet() {
     let mut fixture = Fixture::new();
@@ -47,6 +48,7 @@ fn somebody_who_copies_packets_holds_a_leg_until_its_owner_is_heard() {
     assert_eq!(stolen, 1, "in a second");
 }
 
+// Clauses: V4.5
 #[test]
 fn somebody_who_wins_every_race_holds_a_leg_for_one_packet_a_second() {
     let mut fixture = Fixture::new();
@@ -70,6 +72,7 @@ fn somebody_who_wins_every_race_holds_a_leg_for_one_packet_a_second() {
     assert_eq!(stolen, 5, "in five seconds");
 }
 
+// Clauses: V4.1, V4.4
 #[test]
 fn discovery_answers_with_the_source_and_the_key_binds_to_the_claimed_one() {
     let mut fixture = Fixture::new();
@@ -92,6 +95,7 @@ fn discovery_answers_with_the_source_and_the_key_binds_to_the_claimed_one() {
     assert_eq!(fixture.refused(at(2, 2), &request(Ssrc(8))), DropReason::UnknownSsrc);
 }
 
+// Clauses: V4.1
 #[test]
 fn discovery_is_limited_a_session_and_not_an_address() {
     let mut fixture = Fixture::new();
@@ -106,6 +110,7 @@ fn discovery_is_limited_a_session_and_not_an_address() {
     assert_eq!(fixture.relay.stats().discovery_replies, 18);
 }
 
+// Clauses: V4.7
 #[test]
 fn forbidden_addresses_get_nothing_and_mapped_ones_are_plain() {
     let mut fixture = Fixture::new();
@@ -119,6 +124,7 @@ fn forbidden_addresses_get_nothing_and_mapped_ones_are_plain() {
     assert_eq!(fixture.send(mapped, &request(client.ssrc))[0].0, at(1, 9));
 }
 
+// Clauses: V4.3
 #[test]
 fn pings_are_answered_to_bound_addresses_five_times_a_second() {
     let mut fixture = Fixture::new();
@@ -144,6 +150,7 @@ fn join_from(fixture: &mut Fixture, room: RoomId, peer: IpAddr) -> Client {
     client
 }
 
+// Clauses: V4.6
 #[test]
 fn a_foreign_address_is_told_of_and_gets_three_times_what_it_sends() {
     let mut fixture = Fixture::new();
@@ -200,6 +207,7 @@ fn a_strict_relay_serves_no_other_address() {
     assert_eq!(fixture.speak(&mut speaker, 2)[0].0, home);
 }
 
+// Clauses: V4.2
 #[test]
 fn the_old_discovery_is_answered_in_its_own_form_where_old_modes_are_served() {
     let mut fixture = Fixture::new();

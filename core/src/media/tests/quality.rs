@@ -58,6 +58,7 @@ fn a_new_key_begins_a_new_sequence_without_loss() {
     assert_eq!(figures(&fixture, &speaker).lost, 0);
 }
 
+// Clauses: V4.16
 #[test]
 fn a_sender_report_is_answered_once_in_five_seconds_and_never_relayed() {
     for mode in Mode::ALL {
@@ -106,6 +107,7 @@ fn get_through(fixture: &mut Fixture, speaker: &mut Client, count: u16) -> usize
     through
 }
 
+// Clauses: V4.12
 #[test]
 fn a_sender_above_its_channels_bitrate_is_counted_and_cut_only_where_that_is_asked_for() {
     for enforce_bitrate in [false, true] {

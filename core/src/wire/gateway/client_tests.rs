@@ -102,6 +102,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("white space around", " \r\n{\"op\" : 32 ,\t\"d\":{}}\n", r#"{"op":32,"d":{}}"#),
 ];
 
+// Clauses: V2.20
 #[test]
 fn what_each_client_sends_is_understood() {
     for (client, text, understood) in REAL {
@@ -110,6 +111,7 @@ fn what_each_client_sends_is_understood() {
     }
 }
 
+// Clauses: V2.1, V2.20
 #[test]
 fn bad_fields_are_named_and_bad_texts_are_decode_errors() {
     for (text, decode, error) in [
