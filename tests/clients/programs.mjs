@@ -25,11 +25,11 @@ export class Program {
   #watchers = new Set();
   #log; // a file that gets the same lines
 
-  constructor(name, command, args, { env = {}, logs } = {}) {
+  constructor(name, command, args, { env = {}, logs, input = false } = {}) {
     if (stopping) throw new Error("stopping");
     this.name = name;
     this.child = spawn(command, args, {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },
     });
     started.add(this);
@@ -71,6 +71,12 @@ export class Program {
       this.ended.then((how) => reject(new Error(`${this.name} ended (${how}) before: ${what}`)));
     });
     return within(ms, `${this.name}, waiting for: ${what}`, found).finally(() => this.#watchers.delete(watcher));
+  }
+
+  /** Ends it as a crash would. */
+  async kill() {
+    this.child.kill("SIGKILL");
+    await within(KILL_TO_GONE_MS, `${this.name} after SIGKILL`, this.ended);
   }
 
   async stop() {

@@ -43,33 +43,35 @@ export function makeCertificates(dir) {
   return join(dir, "ca.pem");
 }
 
-/** Two TCP ports and one UDP port that were free a moment ago; all are held until the last is known. */
+/** TCP ports and one UDP port that were free a moment ago; all are held until the last is known. */
 export async function freePorts() {
-  const tcp = [createServer(), createServer()];
+  const tcp = [createServer(), createServer(), createServer()];
   const udp = createSocket("udp4");
   for (const s of tcp) s.listen(0, "127.0.0.1");
   udp.bind(0, "127.0.0.1");
   const all = [...tcp, udp];
   await Promise.all(all.map((s) => once(s, "listening")));
-  const [control, gateway, media] = all.map((s) => s.address().port);
+  const [control, gateway, chat, media] = all.map((s) => s.address().port);
   await Promise.all(all.map((s) => new Promise((closed) => s.close(closed))));
-  return { control, gateway, media };
+  return { control, gateway, chat, media };
 }
 
-export function writeConfig(dir, ports, secret) {
-  const file = join(dir, "server.toml");
+/** `control` are more lines of that section, `sections` whole ones, `endpoint` is the port that clients dial. */
+export function writeConfig(dir, ports, secret, { endpoint = ports.gateway, control = "", sections = "" } = {}, file = join(dir, "server.toml")) {
   writeFileSync(file, `\
 [control]
 listen = "127.0.0.1:${ports.control}"
 secret = "${secret}"
+${control}
 [gateway]
 listen = "127.0.0.1:${ports.gateway}"
-endpoint = "127.0.0.1:${ports.gateway}"
+endpoint = "127.0.0.1:${endpoint}"
 [media]
 listen = "127.0.0.1:${ports.media}"
 [tls]
 certificate = "${join(dir, "chain.pem")}"
 key = "${join(dir, "key.pem")}"
+${sections}
 `);
   return file;
 }

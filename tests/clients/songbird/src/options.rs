@@ -5,13 +5,14 @@ use std::{collections::HashMap, num::NonZeroU64, str::FromStr, time::Duration};
 pub const USAGE: &str = "\
 --endpoint HOST:PORT --token T --session-id S --guild-id N --channel-id N --user-id N
 --role speak|listen [--ca FILE] [--seconds N] [--delay N] [--frames N] [--tag N]
-[--frames-file FILE] [--until N] [--mode NAME] [--retries N] [--connect-timeout N]
-[--linger N] [--digests] [--wire]";
+[--frames-file FILE] [--pause AT:SECONDS] [--until N] [--mode NAME] [--retries N]
+[--connect-timeout N] [--linger N] [--digests] [--wire]
+--gateway PORT takes the place of --endpoint, --token and --session-id: a chat server tells them.";
 
 pub struct Options(HashMap<String, String>);
 
 impl Options {
-    const WITH_VALUE: [&'static str; 18] = [
+    const WITH_VALUE: [&'static str; 20] = [
         "endpoint",
         "token",
         "session-id",
@@ -25,6 +26,8 @@ impl Options {
         "frames",
         "tag",
         "frames-file",
+        "pause",
+        "gateway",
         "until",
         "mode",
         "retries",
@@ -37,15 +40,11 @@ impl Options {
         let mut map = HashMap::new();
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
-            let name = arg
-                .strip_prefix("--")
-                .ok_or_else(|| format!("what is {arg}?"))?;
+            let name = arg.strip_prefix("--").ok_or_else(|| format!("what is {arg}?"))?;
             if Self::FLAGS.contains(&name) {
                 map.insert(name.to_string(), String::new());
             } else if Self::WITH_VALUE.contains(&name) {
-                let value = args
-                    .next()
-                    .ok_or_else(|| format!("--{name} needs a value"))?;
+                let value = args.next().ok_or_else(|| format!("--{name} needs a value"))?;
                 map.insert(name.to_string(), value);
             } else {
                 return Err(format!("unknown option --{name}"));
@@ -59,25 +58,18 @@ impl Options {
     }
 
     pub fn text(&self, name: &str) -> Result<String, String> {
-        self.0
-            .get(name)
-            .cloned()
-            .ok_or_else(|| format!("--{name} is needed"))
+        self.0.get(name).cloned().ok_or_else(|| format!("--{name} is needed"))
     }
 
     pub fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         self.0
             .get(name)
-            .map(|v| {
-                v.parse()
-                    .map_err(|_| format!("--{name} {v} is not a usable number"))
-            })
+            .map(|v| v.parse().map_err(|_| format!("--{name} {v} is not a usable number")))
             .transpose()
     }
 
     pub fn id(&self, name: &str) -> Result<NonZeroU64, String> {
-        self.number(name)?
-            .ok_or_else(|| format!("--{name} is needed"))
+        self.number(name)?.ok_or_else(|| format!("--{name} is needed"))
     }
 
     pub fn span(&self, name: &str, default: f64) -> Result<Duration, String> {
