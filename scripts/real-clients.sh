@@ -1,8 +1,10 @@
 #!/bin/sh
-# Runs the server against real client libraries: songbird and @discordjs/voice, in every direction.
-# Installs what is missing (Debian), builds, runs tests/clients/pair.mjs; its exit status is the verdict.
+# Runs the server against real client libraries: songbird, @discordjs/voice and discord.py.
+# Installs what is missing (Debian), builds, runs the judges; the exit status is the verdict.
 #
-#   scripts/real-clients.sh [options of pair.mjs]
+#   scripts/real-clients.sh                        both judges
+#   scripts/real-clients.sh pair [options]         who hears whom (tests/clients/pair.mjs)
+#   scripts/real-clients.sh scenarios [options]    what happens to calls (tests/clients/scenarios.mjs)
 #
 # SERVER=FILE tests that program instead of building the one of this folder.
 set -eu
@@ -10,6 +12,8 @@ set -eu
 [ -z "${SERVER:-}" ] || SERVER=$(realpath "$SERVER")
 cd "$(dirname "$0")/.."
 clients=tests/clients
+songbird=$clients/songbird/target/debug/voice-harness-songbird
+venv=$clients/discordpy/venv
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -26,6 +30,8 @@ missing_packages() {
     has pkg-config || echo pkg-config
     # songbird needs the Opus library even when it only passes packets through.
     { has pkg-config && pkg-config --exists opus; } || echo libopus-dev
+    # Debian packs the module that makes environments apart from Python itself.
+    { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; } || echo python3-venv
 }
 
 as_root() {
@@ -54,14 +60,38 @@ check_versions() {
 build() {
     npm ci --prefix "$clients/discordjs" --no-audit --no-fund
     cargo build --locked --manifest-path "$clients/songbird/Cargo.toml" --target-dir "$clients/songbird/target"
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$clients/discordpy/requirements.txt"
     if [ -z "${SERVER:-}" ]; then
         cargo build --release --locked -p lvsp-mio --target-dir target
         SERVER=target/release/lvsp-mio
     fi
 }
 
+pair() {
+    node "$clients/pair.mjs" --server "$SERVER" --songbird "$songbird" "$@"
+}
+
+scenarios() {
+    node "$clients/scenarios.mjs" --server "$SERVER" --songbird "$songbird" --python "$venv/bin/python" "$@"
+}
+
+case "${1:-both}" in
+both | pair | scenarios) judge=${1:-both} ;;
+*) fail "$1 is neither pair nor scenarios" ;;
+esac
+[ $# = 0 ] || shift
+
 install_missing
 check_versions
 build
-exec node "$clients/pair.mjs" --server "$SERVER" \
-    --songbird "$clients/songbird/target/debug/voice-harness-songbird" "$@"
+case $judge in
+both)
+    # Either verdict is worth seeing, so the second runs after a failed first as well.
+    status=0
+    pair || status=1
+    scenarios || status=1
+    exit $status
+    ;;
+*) "$judge" "$@" ;;
+esac

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { toLine } from "./lines.mjs";
 import { Program } from "./programs.mjs";
 import { Proxy } from "./proxy.mjs";
 import { freePorts, writeConfig } from "./setup.mjs";
@@ -108,7 +109,7 @@ export class Stage {
 
   /** Has the chat server do something as a moderator would. */
   order(what) {
-    this.chat.child.stdin.write(JSON.stringify(what) + "\n");
+    this.chat.child.stdin.write(toLine(what));
   }
 
   async close() {

@@ -1,6 +1,6 @@
 // Where the connection details come from: the command line, or a chat server's cut-down gateway.
 import { connect } from "node:net";
-import { createInterface } from "node:readline";
+import { readLines, toLine } from "../lines.mjs";
 
 const AGAIN_MS = 200;
 
@@ -36,15 +36,14 @@ export function lineGateway(port, user, left) {
       mine.on("error", () => {});
       mine.on("connect", () => {
         socket = mine;
-        socket.write(JSON.stringify({ op: 2, d: { user_id: user } }) + "\n" + unsent);
+        socket.write(toLine({ op: 2, d: { user_id: user } }) + unsent);
         unsent = "";
       });
       mine.on("close", () => {
         socket = null;
         setTimeout(open, AGAIN_MS);
       });
-      createInterface({ input: mine }).on("line", (line) => {
-        const { t, d } = JSON.parse(line);
+      readLines(mine, ({ t, d }) => {
         if (t === "VOICE_STATE_UPDATE") methods.onVoiceStateUpdate(d);
         if (t === "VOICE_SERVER_UPDATE") methods.onVoiceServerUpdate(d);
         if (t === "VOICE_STATE_UPDATE" && d.channel_id === null) left();
@@ -53,7 +52,7 @@ export function lineGateway(port, user, left) {
     open();
     return {
       send(payload) {
-        const line = JSON.stringify(payload) + "\n";
+        const line = toLine(payload);
         if (socket) socket.write(line);
         else unsent += line;
         return true;

@@ -11,8 +11,8 @@
 // {"do":"move","user":U,"channel":C}, {"do":"kick","user":U}.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { readLines, toLine } from "../lines.mjs";
 import { Guild } from "./guild.mjs";
 import { Lvsp } from "./lvsp.mjs";
 
@@ -20,13 +20,13 @@ const text = { type: "string" };
 const { values: o } = parseArgs({
   options: { control: text, ca: text, secret: text, port: text, state: text, guild: text },
 });
-const say = (ev, fields = {}) => process.stdout.write(JSON.stringify({ ev, ...fields }) + "\n");
+const say = (ev, fields = {}) => process.stdout.write(toLine({ ev, ...fields }));
 
 const clients = new Map();
 const waiting = new Map(); // what a client that is just away has not been told
 
 function dispatch(user, t, d) {
-  const line = JSON.stringify({ t, d }) + "\n";
+  const line = toLine({ t, d });
   const socket = clients.get(user);
   if (socket) socket.write(line);
   else waiting.set(user, (waiting.get(user) ?? "") + line);
@@ -42,8 +42,7 @@ createServer((socket) => {
   let user;
   socket.on("error", () => {});
   socket.on("close", () => clients.get(user) === socket && clients.delete(user));
-  createInterface({ input: socket }).on("line", (line) => {
-    const { op, d } = JSON.parse(line);
+  readLines(socket, ({ op, d }) => {
     if (op === 2) {
       user = d.user_id;
       clients.set(user, socket);
@@ -54,8 +53,7 @@ createServer((socket) => {
   });
 }).listen(Number(o.port), "127.0.0.1", () => say("listening"));
 
-createInterface({ input: process.stdin }).on("line", (line) => {
-  const { do: what, user, channel, ...flags } = JSON.parse(line);
+readLines(process.stdin, ({ do: what, user, channel, ...flags }) => {
   if (what === "flags") guild.setFlags(user, flags);
   if (what === "move") guild.ask(user, channel);
   if (what === "kick") guild.leave(user);
