@@ -249,11 +249,21 @@ limits! {
 impl Limits {
     /// Checks every value against its legal range.
     ///
+    /// What is written at once to one connection has to fit in what may wait there twice over, or
+    /// its reader would be dropped for it again and again: half of `outbound_bytes` is the largest
+    /// legal `resume_bytes` and `control_dump_bytes`.
+    ///
     /// # Errors
     /// The first value out of range, with its key and the range.
     pub fn validate(&self) -> Result<(), LimitError> {
+        let half = self.outbound_bytes.to_number() / 2;
+        let at_once = [stringify!(resume_bytes), stringify!(control_dump_bytes)];
         self.table()
             .into_iter()
+            .map(|row| {
+                let max = if at_once.contains(&row.key) { row.max.min(half) } else { row.max };
+                LimitRow { max, ..row }
+            })
             .find(|row| row.value < row.min || row.value > row.max)
             .map_or(Ok(()), |LimitRow { key, value, min, max, .. }| {
                 Err(LimitError { key, value, min, max })
@@ -277,6 +287,16 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "limits.heartbeat_interval_ms = 30000 is out of range: 1000 to 29000 is allowed"
+        );
+    }
+
+    #[test]
+    fn what_is_written_at_once_fits_in_what_may_wait() {
+        let limits = Limits { outbound_bytes: 20_000, ..Limits::default() };
+        let error = limits.validate().expect_err("a resume would be dropped as a slow reader");
+        assert_eq!(
+            error.to_string(),
+            "limits.resume_bytes = 524288 is out of range: 1024 to 10000 is allowed"
         );
     }
 
