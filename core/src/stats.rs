@@ -30,6 +30,32 @@ pub struct RelayStats {
     pub drops: Drops,
 }
 
+/// How much the control plane holds at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Census {
+    /// TCP connections.
+    pub connections: usize,
+    /// Those of them that have not identified.
+    pub unauthenticated: usize,
+    /// Voice sessions, detached ones included.
+    pub sessions: usize,
+    /// Voice states.
+    pub voice_states: usize,
+    /// Channels.
+    pub channels: usize,
+    /// SSRCs in use.
+    pub ssrcs: usize,
+    /// Identifies that wait for their voice state.
+    pub held: usize,
+    /// Destroyed channels that are remembered for a while.
+    pub tombstones: usize,
+    /// Bytes that wait to be written, over all connections.
+    pub outbound_bytes: usize,
+    /// Bytes of numbered messages that are kept for resumes, over all sessions.
+    pub replay_bytes: usize,
+}
+
 /// What one leg has sent and received since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LegFigures {

@@ -18,11 +18,13 @@
 //! | `presence` | who is told of whom |
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
+//! | `census` | how much there is of everything |
 //!
 //! Inputs are legal in any order and any number. After each, take [`Server::poll_output`] until
 //! `None`, deliver relay commands, and only then write [`Server::outbound`] bytes: so no datagram
 //! can reach a relay that has not heard of its session.
 
+mod census;
 mod channels;
 mod commands;
 mod connection;

@@ -25,6 +25,12 @@ pub(super) struct Replays {
     detached: BTreeSet<(Timestamp, MemberId)>,
 }
 
+impl Replays {
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Server {
     pub(super) fn resume(
         &mut self,

@@ -1,0 +1,24 @@
+//! How much the control plane holds.
+
+use super::Server;
+use crate::stats::Census;
+
+impl Server {
+    /// How much is held at this moment. It looks at every connection's counters once: for
+    /// statistics, not for every turn.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census {
+            connections: self.conns.len(),
+            unauthenticated: self.unauthenticated.values().sum(),
+            sessions: self.legs.len(),
+            voice_states: self.membership.members_len(),
+            channels: self.membership.rooms_len(),
+            ssrcs: self.ssrcs.len(),
+            held: self.held.values().map(Vec::len).sum(),
+            tombstones: self.tombstones.len(),
+            outbound_bytes: self.outbound_total,
+            replay_bytes: self.replays.bytes(),
+        }
+    }
+}
