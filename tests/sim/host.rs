@@ -1,0 +1,409 @@
+//! The voice server's process: the core, its queues, and two threads that take turns when they like.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use lvsp_core::config::{Config, ControlAuth, ControlClient, MediaConfig, Revision};
+use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::entropy::SeededEntropy;
+use lvsp_core::ids::{ConnId, RelayId};
+use lvsp_core::limits::{Limits, Millis};
+use lvsp_core::media::command::{RelayCommand, RelayEvent};
+use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::output::{Output, Shutdown};
+use lvsp_core::server::Server;
+
+use crate::dice::Dice;
+use crate::kit::{Event, Kit, SECOND, Who};
+use crate::network::{Piece, Way, Wire};
+use crate::plan::Knobs;
+
+pub(crate) const SECRET: &str = "a-shared-secret-of-the-simulated-world";
+
+/// Datagrams that the system holds for a media thread; what comes on top is lost.
+const SOCKET: usize = 256;
+/// Datagrams that a media thread takes in a turn.
+const BUDGET: usize = 64;
+
+#[derive(Debug)]
+enum Input {
+    Piece(Wire, Piece),
+    Relay(RelayEvent),
+}
+
+pub(crate) struct Host {
+    server: Server,
+    relay: Relay,
+    conns: BTreeMap<Wire, ConnId>,
+    wires: BTreeMap<ConnId, Wire>,
+    inbox: VecDeque<Input>,
+    commands: VecDeque<RelayCommand>,
+    socket: VecDeque<(SocketAddr, Vec<u8>)>,
+    batch: TransmitBatch,
+    limits: Limits,
+    grace_us: u64,
+    dice: Dice,
+    server_stalled: u64,
+    relay_stalled: u64,
+    /// When the next turns are due, so that none is asked for twice.
+    server_due: Option<u64>,
+    relay_due: Option<u64>,
+    /// A second, and how many turns it has had.
+    rushed: (u64, u32),
+}
+
+impl Host {
+    /// The `generation`th process.
+    pub(crate) fn start(kit: &Kit, generation: u64) -> Self {
+        let config = configure(&kit.knobs);
+        let limits = config.limits.clone();
+        let relay = Relay::new(RelayId(0), &limits, config.media);
+        let entropy = SeededEntropy::new(Dice::new(kit.seed, &[4, generation]).u64());
+        #[expect(clippy::expect_used, reason = "knobs stay within the legal ranges")]
+        let server =
+            Server::new(config, Box::new(entropy), kit.timestamp()).expect("it can be served");
+        Self {
+            server,
+            relay,
+            conns: BTreeMap::new(),
+            wires: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            commands: VecDeque::new(),
+            socket: VecDeque::new(),
+            batch: TransmitBatch::new(),
+            grace_us: kit.knobs.grace_s * SECOND,
+            limits,
+            dice: Dice::new(kit.seed, &[5, generation]),
+            server_stalled: 0,
+            relay_stalled: 0,
+            server_due: None,
+            relay_due: None,
+            rushed: (0, 0),
+        }
+    }
+
+    // --- what comes in ---
+
+    pub(crate) fn take_pieces(&mut self, kit: &mut Kit, wire: Wire, pieces: Vec<Piece>) {
+        self.inbox.extend(pieces.into_iter().map(|piece| Input::Piece(wire, piece)));
+        self.wake_server(kit);
+    }
+
+    pub(crate) fn take_datagram(&mut self, kit: &mut Kit, from: SocketAddr, bytes: Vec<u8>) {
+        if self.socket.len() < SOCKET {
+            self.socket.push_back((from, bytes));
+        }
+        self.wake_relay(kit);
+    }
+
+    pub(crate) fn stall_server(&mut self, until: u64) {
+        self.server_stalled = self.server_stalled.max(until);
+    }
+
+    pub(crate) fn stall_relay(&mut self, until: u64) {
+        self.relay_stalled = self.relay_stalled.max(until);
+    }
+
+    /// Somebody has read, so there is room to write.
+    pub(crate) fn writable(&mut self, kit: &mut Kit) {
+        self.wake_server(kit);
+    }
+
+    pub(crate) fn begin_drain(&mut self, kit: &mut Kit) {
+        self.server.begin_drain(kit.timestamp());
+        self.wake_server(kit);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.server.is_draining()
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.server.is_drained()
+    }
+
+    fn wake_server(&mut self, kit: &mut Kit) {
+        let lag = self.dice.exponential(kit.knobs.server_lag_us);
+        self.plan_server_turn(kit, kit.now + lag);
+    }
+
+    fn plan_server_turn(&mut self, kit: &mut Kit, at: u64) {
+        let at = at.max(self.server_stalled).max(kit.now);
+        if self.server_due.is_none_or(|due| at < due) {
+            self.server_due = Some(at);
+            kit.agenda.add(at, Event::ServerTurn);
+        }
+    }
+
+    fn wake_relay(&mut self, kit: &mut Kit) {
+        let lag = self.dice.exponential(kit.knobs.relay_lag_us);
+        let at = (kit.now + lag).max(self.relay_stalled);
+        if self.relay_due.is_none_or(|due| at < due) {
+            self.relay_due = Some(at);
+            kit.agenda.add(at, Event::RelayTurn);
+        }
+    }
+
+    // --- the control thread ---
+
+    /// `present` says whether a voice's client is connected without trouble.
+    pub(crate) fn server_turn(&mut self, kit: &mut Kit, present: impl Fn(usize) -> bool) {
+        if self.server_due.is_none_or(|due| due > kit.now) {
+            return; // an earlier turn has done it
+        }
+        self.server_due = None;
+        if kit.now < self.server_stalled {
+            return self.plan_server_turn(kit, self.server_stalled);
+        }
+        let now = kit.timestamp();
+        while let Some(input) = self.inbox.pop_front() {
+            match input {
+                Input::Piece(wire, piece) => self.handle_piece(kit, wire, piece),
+                Input::Relay(event) => self.server.handle_relay_event(now, RelayId(0), event),
+            }
+            self.take_outputs(kit, &present);
+        }
+        if self.server.poll_timeout().is_some_and(|at| at <= now) {
+            self.server.handle_timeout(now);
+            self.take_outputs(kit, &present);
+            if self.server.poll_timeout().is_some_and(|at| at <= now) {
+                kit.oracle.fault("a deadline is in the past after handling it (I8)".to_owned());
+            }
+        }
+        self.write_all(kit);
+        self.take_outputs(kit, &present);
+        self.check_census(kit);
+        if let Some(at) = self.server.poll_timeout() {
+            self.plan_server_turn(kit, at.as_micros());
+        }
+        self.count_turn(kit);
+    }
+
+    /// I8: turns at one instant come to an end.
+    fn count_turn(&mut self, kit: &mut Kit) {
+        let second = kit.now / SECOND;
+        self.rushed =
+            if self.rushed.0 == second { (second, self.rushed.1 + 1) } else { (second, 0) };
+        if self.rushed.1 > 20_000 {
+            kit.oracle.fault("more than 20,000 turns within a second (I8)".to_owned());
+        }
+    }
+
+    fn handle_piece(&mut self, kit: &mut Kit, wire: Wire, piece: Piece) {
+        let now = kit.timestamp();
+        match (piece, self.conns.get(&wire).copied()) {
+            (Piece::Open, _) => {
+                let (plane, address) = kit.network.origin(wire);
+                match self.server.handle_accept(now, plane, address) {
+                    Ok(conn) => {
+                        self.conns.insert(wire, conn);
+                        self.wires.insert(conn, wire);
+                    }
+                    Err(_) => kit.network.close(kit.now, &mut kit.agenda, wire, Way::Down),
+                }
+            }
+            (Piece::Bytes(bytes), Some(conn)) => {
+                self.server.handle_bytes(now, conn, &bytes);
+                if kit.network.who(wire) == Who::Chat {
+                    kit.oracle.arrived(wire, bytes.len(), self.server.is_draining());
+                }
+            }
+            (Piece::End, Some(conn)) => {
+                self.server.handle_eof(now, conn);
+                self.forget(conn);
+            }
+            (Piece::Bytes(_) | Piece::End, None) => {}
+        }
+    }
+
+    fn forget(&mut self, conn: ConnId) -> Option<Wire> {
+        let wire = self.wires.remove(&conn)?;
+        self.conns.remove(&wire);
+        Some(wire)
+    }
+
+    fn take_outputs(&mut self, kit: &mut Kit, present: &impl Fn(usize) -> bool) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Write(_) => {}
+                Output::Relay(_, command) => {
+                    kit.oracle.command(&command);
+                    self.commands.push_back(command);
+                    self.wake_relay(kit);
+                }
+                Output::Close { conn, how } => {
+                    let Some(wire) = self.forget(conn) else { continue };
+                    match how {
+                        Shutdown::Graceful => {
+                            kit.network.close(kit.now, &mut kit.agenda, wire, Way::Down)
+                        }
+                        Shutdown::Abrupt => kit.network.cut(kit.now, &mut kit.agenda, wire),
+                    }
+                }
+                Output::Event(event) => {
+                    kit.trace.note(kit.now, format!("{event:?}"));
+                    kit.tell(|| format!("event {event:?}"));
+                    kit.oracle.event(kit.now, &event, self.grace_us, present);
+                }
+            }
+        }
+    }
+
+    /// Writes what the far ends' systems take.
+    fn write_all(&mut self, kit: &mut Kit) {
+        for (conn, wire) in &self.wires {
+            let waiting = self.server.outbound(*conn);
+            let length = waiting.len().min(kit.network.room(*wire));
+            if length == 0 {
+                continue;
+            }
+            let bytes = waiting[..length].to_vec();
+            self.server.consume(kit.timestamp(), *conn, length);
+            kit.network.send(kit.now, &mut kit.agenda, *wire, Way::Down, &bytes);
+        }
+    }
+
+    /// Whether something waits for this wire to be read.
+    pub(crate) fn waits_for(&self, wire: Wire) -> bool {
+        self.conns.get(&wire).is_some_and(|conn| !self.server.outbound(*conn).is_empty())
+    }
+
+    /// I7: every bound holds at every step.
+    fn check_census(&self, kit: &mut Kit) {
+        let census = self.server.census();
+        let one_message = 8 * 1_024;
+        for (what, is, bound) in [
+            ("connections", census.connections, self.wires.len()),
+            ("unauthenticated", census.unauthenticated, self.limits.unauthenticated + 16),
+            ("sessions", census.sessions, self.limits.sessions),
+            (
+                "outbound bytes",
+                census.outbound_bytes,
+                self.limits.outbound_total_bytes + one_message,
+            ),
+            ("replay bytes", census.replay_bytes, self.limits.replay_total_bytes + one_message),
+        ] {
+            if is > bound {
+                kit.oracle.fault(format!("{is} {what}, where {bound} are allowed (I7)"));
+            }
+        }
+    }
+
+    // --- the media thread ---
+
+    /// What it sends: to which address, and what.
+    pub(crate) fn relay_turn(&mut self, kit: &mut Kit) -> Vec<(SocketAddr, Vec<u8>)> {
+        if self.relay_due.is_none_or(|due| due > kit.now) {
+            return Vec::new(); // an earlier turn has done it
+        }
+        self.relay_due = None;
+        if kit.now < self.relay_stalled {
+            self.wake_relay(kit);
+            return Vec::new();
+        }
+        let now = kit.timestamp();
+        // The rule: a batch first, then every command that is queued, then the batch.
+        let taken: Vec<_> = self.socket.drain(..self.socket.len().min(BUDGET)).collect();
+        for command in self.commands.drain(..) {
+            self.relay.handle_command(now, command);
+        }
+        let mut sent = Vec::new();
+        for (from, mut bytes) in taken {
+            kit.oracle.received(from, bytes.len());
+            let sender = rtp_ssrc(&bytes);
+            let mut fanout = self.relay.handle_datagram(now, from, &mut bytes);
+            loop {
+                let filled = fanout.fill(&mut self.batch);
+                for copy in self.batch.entries() {
+                    kit.oracle.sent(sender, copy.leg, copy.address, copy.bytes);
+                    sent.push((copy.address, copy.bytes.to_vec()));
+                }
+                self.batch.clear();
+                if filled == Filled::Done {
+                    break;
+                }
+            }
+        }
+        let mut news = false;
+        while let Some(event) = self.relay.poll_event() {
+            self.inbox.push_back(Input::Relay(event));
+            news = true;
+        }
+        if news {
+            self.wake_server(kit);
+        }
+        if !self.socket.is_empty() {
+            self.wake_relay(kit);
+        }
+        sent
+    }
+
+    /// What is left when everybody has gone (I6).
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let census = self.server.census();
+        let tables = [
+            ("sessions", census.sessions),
+            ("voice states", census.voice_states),
+            ("legs", self.relay.leg_count()),
+            ("SSRCs", census.ssrcs),
+            ("held Identifies", census.held),
+            ("replay bytes", census.replay_bytes),
+        ];
+        tables
+            .iter()
+            .filter(|(_, size)| *size > 0)
+            .map(|(what, size)| format!("{size} {what}"))
+            .collect()
+    }
+}
+
+fn rtp_ssrc(bytes: &[u8]) -> Option<u32> {
+    let rtp = bytes.first()? >> 6 == 2;
+    let ssrc = bytes.get(8..12)?.try_into().ok()?;
+    rtp.then_some(u32::from_be_bytes(ssrc))
+}
+
+fn configure(knobs: &Knobs) -> Config {
+    let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    // What is written at once has to fit in what may wait.
+    let at_once = |value: u64| small(value.min(knobs.outbound_bytes / 2));
+    #[expect(clippy::expect_used, reason = "a constant")]
+    let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
+    let mut client = ControlClient::new("default".to_owned(), secret);
+    client.auth = ControlAuth::Hmac;
+    client.revision = match knobs.revision {
+        0 => Revision::Draft,
+        1 => Revision::Litecord,
+        _ => Revision::Document,
+    };
+    Config {
+        control_clients: vec![client],
+        control_grace: Duration::from_secs(knobs.grace_s),
+        gateway_endpoint: "voice.example.org:443".to_owned(),
+        relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
+        old_versions: false,
+        media: MediaConfig::default(),
+        drain: Duration::from_secs(knobs.drain_s),
+        limits: Limits {
+            resume_messages: small(knobs.resume_messages),
+            resume_bytes: at_once(knobs.resume_bytes),
+            replay_total_bytes: small(knobs.replay_total_bytes),
+            resume_window_ms: Millis(knobs.resume_window_ms),
+            outbound_bytes: small(knobs.outbound_bytes),
+            outbound_age_ms: Millis(knobs.outbound_age_ms),
+            outbound_total_bytes: small(knobs.outbound_total_bytes),
+            reservation_ms: Millis(knobs.reservation_ms),
+            unauthenticated: small(knobs.unauthenticated),
+            control_replay_messages: small(knobs.control_replay_messages),
+            control_replay_bytes: small(knobs.control_replay_bytes),
+            control_replay_ms: Millis(knobs.control_replay_ms),
+            control_dump_bytes: at_once(knobs.control_dump_bytes),
+            reconcile_ms: Millis(knobs.reconcile_ms),
+            tombstone_ms: Millis(knobs.tombstone_ms),
+            gather_above_members: small(knobs.gather_above_members),
+            key_soft_packets: knobs.key_soft_packets,
+            ..Limits::default()
+        },
+    }
+}

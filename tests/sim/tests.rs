@@ -1,0 +1,64 @@
+//! The simulator's seeds, and what they have found.
+
+use std::sync::Mutex;
+
+use lvsp_sim::{Plan, hunt, run};
+
+/// Seeds that every change has to survive. `scripts/simulate.sh` runs many more.
+const SEEDS: u64 = 2_000;
+
+/// Runs a plan in its text form.
+#[track_caller]
+fn holds(text: &str) {
+    let plan: Plan = text.parse().unwrap_or_else(|bad| panic!("{bad}"));
+    if let Err(failure) = run(&plan) {
+        panic!("at {:.3} s: {}", failure.at as f64 / 1e6, failure.what);
+    }
+}
+
+/// A state dump was written faster than its reader's connection may hold, and that dropped it as a
+/// slow reader, every time it came back.
+#[test]
+fn a_dump_does_not_make_its_reader_a_slow_one() {
+    holds(
+        "
+        seed 623
+        voices discord.py koe songbird koe discord.js hostile hostile
+        server_lag_us 6115
+        outbound_bytes 19763
+        at 7967 attack 6 9
+        at 8281 join 5 2
+        at 8301 server-stall 2821
+        at 8508 server-stall 80508
+        at 13087 join 6 0
+        at 13757 join 2 1
+        at 16467 join 3 0
+        at 18184 join 4 1
+        ",
+    );
+}
+
+#[test]
+fn every_seed_holds() {
+    let findings = Mutex::new(Vec::new());
+    let summary = hunt::run_seeds(0..SEEDS, true, |finding| {
+        findings.lock().expect("no hunter panics").push(finding.to_string());
+    });
+    let findings = findings.into_inner().expect("no hunter panics");
+    assert_eq!(summary.failed, 0, "{summary}\n{}", findings.join("\n\n"));
+    assert!(summary.copies > 100 * SEEDS, "they hardly talked: {summary}");
+}
+
+#[test]
+fn a_run_can_be_repeated_byte_for_byte() {
+    for seed in 0..20 {
+        let plan = Plan::from_seed(seed);
+        assert_eq!(run(&plan), run(&plan), "seed {seed}");
+    }
+    let digests: Vec<_> =
+        (0..20).map(|seed| run(&Plan::from_seed(seed)).map(|r| r.digest)).collect();
+    let mut distinct = digests.clone();
+    distinct.sort_by_key(|digest| digest.clone().ok());
+    distinct.dedup();
+    assert_eq!(distinct.len(), digests.len(), "other seeds give other runs");
+}
