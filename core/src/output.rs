@@ -59,13 +59,17 @@ pub enum Event {
     ControlConnected {
         /// Which one.
         client: ControlId,
+        /// Its connection.
+        conn: ConnId,
         /// Whether it resumed its session.
         resumed: bool,
     },
-    /// A chat server's connection ended. Its calls go on.
+    /// A chat server's connection ended: nothing more that it says is listened to. Its calls go on.
     ControlLost {
         /// Which one.
         client: ControlId,
+        /// The connection.
+        conn: ConnId,
     },
     /// A chat server waits for an answer, but which revision of LVSP it speaks is not known: it has
     /// to be configured.

@@ -7,10 +7,10 @@ pub(crate) fn event(event: &Event) {
         Event::ConnectionClosed { plane, reason, .. } => {
             tracing::debug!(?plane, ?reason, "connection closed");
         }
-        Event::ControlConnected { client, resumed } => {
+        Event::ControlConnected { client, resumed, .. } => {
             tracing::info!(client = client.0, resumed, "chat server connected");
         }
-        Event::ControlLost { client } => {
+        Event::ControlLost { client, .. } => {
             tracing::warn!(client = client.0, "chat server lost; calls go on");
         }
         Event::ControlRefused { client, why } => {

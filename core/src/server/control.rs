@@ -359,7 +359,7 @@ impl Server {
         session.phase = Phase::Live;
         let ready = ServerMessage::Ready { health, session: session.id.clone(), resumed };
         self.send(now, conn, &ready.encode(None));
-        self.event(Event::ControlConnected { client, resumed });
+        self.event(Event::ControlConnected { client, conn, resumed });
     }
 
     fn set_control_stage(&mut self, conn: ConnId, stage: Stage) {
@@ -389,7 +389,7 @@ impl Server {
                 }
                 self.timers.clear(Timer::Undecided(client));
                 self.timers.set(Timer::Grace(client), now + self.config.control_grace);
-                self.event(Event::ControlLost { client });
+                self.event(Event::ControlLost { client, conn });
             }
         }
     }
