@@ -13,6 +13,7 @@ use crate::kit::{Event, GUILD, Kit, MILLI, SECOND, Ticket, Who, channel_id, user
 use crate::link::{Heard, Link};
 use crate::network::Wire;
 use crate::oracle::{DEAF, MUTE, Order, SUPPRESS};
+use crate::plan::Knobs;
 
 /// How long a client waits for its chat server's messages.
 const SIGNALLING_US: u64 = 5 * MILLI;
@@ -36,6 +37,8 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Chat {
     revision: u64,
+    /// It is like the deployed Litecord; see [`Knobs::forgetful`].
+    forgetful: bool,
     states: BTreeMap<u64, State>,
     /// Whose client waits for an answer.
     asked: BTreeSet<u64>,
@@ -51,9 +54,11 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    pub(crate) fn new(revision: u64) -> Self {
+    pub(crate) fn new(knobs: &Knobs) -> Self {
+        let revision = knobs.revision;
         Self {
             revision,
+            forgetful: revision == 1 && knobs.forgetful == 1,
             states: BTreeMap::new(),
             asked: BTreeSet::new(),
             link: None,
@@ -113,6 +118,13 @@ impl Chat {
     /// Whether a user is in voice, as far as this chat server knows.
     pub(crate) fn knows(&self, user: u64) -> Option<(u64, u64)> {
         self.states.get(&user).map(|state| (state.channel, state.flags))
+    }
+
+    /// Moderators look whether everything is as they want it.
+    pub(crate) fn look_again(&mut self, kit: &mut Kit) {
+        for (user, state) in self.states.clone() {
+            self.set_flags(kit, voice_of(user).unwrap_or_default(), state.flags);
+        }
     }
 
     // --- orders ---
@@ -199,6 +211,10 @@ impl Chat {
     }
 
     fn lost(&mut self, kit: &mut Kit, away_us: u64) {
+        kit.trouble(away_us);
+        if self.forgetful {
+            self.session = None;
+        }
         self.link = None;
         self.ready = false;
         self.early.clear();
@@ -212,7 +228,7 @@ impl Chat {
             let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 50_000);
             self.link = Some(Link::open(kit, Who::Chat, Plane::Control, address, "/"));
         }
-        if self.ready && self.beat <= kit.now {
+        if self.ready && self.beat <= kit.now && !self.forgetful {
             let seq = self.session.as_ref().and_then(|session| session.seq).unwrap_or(0);
             self.send_quietly(kit, &json!({"op": 4, "d": {"s": seq}}));
             self.beat = kit.now + HEARTBEAT_US;
@@ -288,7 +304,9 @@ impl Chat {
         self.beat = kit.now + HEARTBEAT_US;
         kit.add_in(HEARTBEAT_US, Event::ChatTimer);
         // What was written last may not have arrived: all orders may be given twice.
-        self.state_all(kit, voices);
+        if !self.forgetful {
+            self.state_all(kit, voices);
+        }
     }
 
     fn info(&mut self, kit: &mut Kit, message: &Value) {

@@ -11,11 +11,11 @@ use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::media::{Filled, Relay, TransmitBatch};
-use lvsp_core::output::{Output, Shutdown};
+use lvsp_core::output::{Event, Output, Shutdown};
 use lvsp_core::server::Server;
 
 use crate::dice::Dice;
-use crate::kit::{Event, Kit, SECOND, Who};
+use crate::kit::{self, Kit, SECOND, Who};
 use crate::network::{Piece, Way, Wire};
 use crate::plan::Knobs;
 
@@ -30,6 +30,23 @@ const BUDGET: usize = 64;
 enum Input {
     Piece(Wire, Piece),
     Relay(RelayEvent),
+}
+
+/// What the control thread did within a second.
+#[derive(Default)]
+struct Busy {
+    second: u64,
+    turns: u32,
+    events: u32,
+}
+
+impl Busy {
+    fn begin(&mut self, second: u64) -> &mut Self {
+        if self.second != second {
+            *self = Self { second, ..Self::default() };
+        }
+        self
+    }
 }
 
 pub(crate) struct Host {
@@ -49,8 +66,7 @@ pub(crate) struct Host {
     /// When the next turns are due, so that none is asked for twice.
     server_due: Option<u64>,
     relay_due: Option<u64>,
-    /// A second, and how many turns it has had.
-    rushed: (u64, u32),
+    busy: Busy,
 }
 
 impl Host {
@@ -79,7 +95,7 @@ impl Host {
             relay_stalled: 0,
             server_due: None,
             relay_due: None,
-            rushed: (0, 0),
+            busy: Busy::default(),
         }
     }
 
@@ -132,7 +148,7 @@ impl Host {
         let at = at.max(self.server_stalled).max(kit.now);
         if self.server_due.is_none_or(|due| at < due) {
             self.server_due = Some(at);
-            kit.agenda.add(at, Event::ServerTurn);
+            kit.agenda.add(at, kit::Event::ServerTurn);
         }
     }
 
@@ -141,7 +157,7 @@ impl Host {
         let at = (kit.now + lag).max(self.relay_stalled);
         if self.relay_due.is_none_or(|due| at < due) {
             self.relay_due = Some(at);
-            kit.agenda.add(at, Event::RelayTurn);
+            kit.agenda.add(at, kit::Event::RelayTurn);
         }
     }
 
@@ -180,13 +196,14 @@ impl Host {
         self.count_turn(kit);
     }
 
-    /// I8: turns at one instant come to an end.
+    /// I8, I10: turns come to an end, and there is not ever more to log.
     fn count_turn(&mut self, kit: &mut Kit) {
-        let second = kit.now / SECOND;
-        self.rushed =
-            if self.rushed.0 == second { (second, self.rushed.1 + 1) } else { (second, 0) };
-        if self.rushed.1 > 20_000 {
-            kit.oracle.fault("more than 20,000 turns within a second (I8)".to_owned());
+        self.busy.begin(kit.now / SECOND).turns += 1;
+        if self.busy.turns > 10_000 {
+            kit.oracle.fault("more than 10,000 turns within a second (I8)".to_owned());
+        }
+        if self.busy.events > 1_000 {
+            kit.oracle.fault("more than 1,000 events within a second (I10)".to_owned());
         }
     }
 
@@ -242,6 +259,10 @@ impl Host {
                     }
                 }
                 Output::Event(event) => {
+                    self.busy.begin(kit.now / SECOND).events += 1;
+                    if let Event::ControlConnected { conn, .. } = event {
+                        kit.oracle.listens_to(conn, self.wires.get(&conn).copied());
+                    }
                     kit.trace.note(kit.now, format!("{event:?}"));
                     kit.tell(|| format!("event {event:?}"));
                     kit.oracle.event(kit.now, &event, self.grace_us, present);

@@ -51,35 +51,40 @@ pub struct Finding {
 }
 
 impl fmt::Display for Finding {
-    /// A test, to be put among the others together with the correction.
+    /// A test, to be put among those of `tests.rs` together with the correction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { at, what } = &self.failure;
-        writeln!(f, "// at {:.3} s: {what}", *at as f64 / 1e6)?;
-        writeln!(f, "#[test]")?;
-        writeln!(f, "fn seed_{}() {{", self.plan.seed)?;
-        writeln!(f, "    holds(\"")?;
+        writeln!(f, "    /// At {:.3} s: {what}", *at as f64 / 1e6)?;
+        writeln!(f, "    fn seed_{}() = \"", self.plan.seed)?;
         for line in self.plan.to_string().lines() {
             writeln!(f, "        {line}")?;
         }
-        writeln!(f, "    \");")?;
-        write!(f, "}}")
+        write!(f, "    \";")
     }
 }
 
-/// Runs these seeds; `found` hears of each that fails.
-pub fn run_seeds(seeds: Range<u64>, shorten: bool, found: impl Fn(&Finding) + Sync) -> Summary {
+/// Runs these seeds, until `enough` of them have failed; `found` hears of each that does, with a
+/// plan made as short as it gets if it is to `shorten`.
+pub fn run_seeds(
+    seeds: Range<u64>,
+    shorten: bool,
+    enough: u64,
+    found: impl Fn(&Finding) + Sync,
+) -> Summary {
     let next = AtomicU64::new(seeds.start);
+    let failed = AtomicU64::new(0);
     let total = Mutex::new(Summary::default());
     let work = || {
         let mut mine = Summary::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
+            if seed >= seeds.end || failed.load(Ordering::Relaxed) >= enough {
                 break;
             }
             mine.seeds += 1;
             if let Some(failure) = judge(seed, &mut mine) {
                 mine.failed += 1;
+                failed.fetch_add(1, Ordering::Relaxed);
                 let plan = Plan::from_seed(seed);
                 let plan = if shorten { shrink(&plan) } else { plan };
                 found(&Finding { failure, plan });

@@ -22,6 +22,9 @@ struct Options {
     /// Run the plan in this file and tell everything that happens.
     #[arg(long)]
     plan: Option<PathBuf>,
+    /// Stop when so many seeds have failed.
+    #[arg(long, default_value_t = 10)]
+    enough: u64,
     /// Print failures as they are, without making them shorter.
     #[arg(long)]
     no_shrink: bool,
@@ -41,7 +44,9 @@ fn main() -> ExitCode {
         Some(seed) => seed..seed + 1,
         None => options.from..options.from + options.seeds,
     };
-    let summary = hunt::run_seeds(seeds, !options.no_shrink, |finding| println!("{finding}\n"));
+    let summary = hunt::run_seeds(seeds, !options.no_shrink, options.enough, |finding| {
+        println!("{finding}\n");
+    });
     println!("{summary}");
     if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

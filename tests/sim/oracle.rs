@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use lvsp_core::ids::LegId;
+use lvsp_core::ids::{ConnId, LegId};
 use lvsp_core::media::command::RelayCommand;
 use lvsp_core::output::{Event, GoneReason};
 
@@ -67,6 +67,8 @@ pub(crate) struct Oracle {
     truth: BTreeMap<u64, Place>,
     orders: BTreeMap<Wire, VecDeque<(u64, Order)>>,
     delivered: BTreeMap<Wire, u64>,
+    /// The chat server's connection that the server listens to.
+    control: Option<(ConnId, Wire)>,
     legs: BTreeMap<LegId, Leg>,
     /// Whose SSRC, as its client read it in Ready.
     users: BTreeMap<u32, u64>,
@@ -96,6 +98,11 @@ impl Oracle {
         self.orders.entry(wire).or_default().push_back((end, order));
     }
 
+    /// The chat server has identified on this connection.
+    pub(crate) fn listens_to(&mut self, conn: ConnId, wire: Option<Wire>) {
+        self.control = wire.map(|wire| (conn, wire));
+    }
+
     /// So many more bytes of the chat server's have reached the server.
     pub(crate) fn arrived(&mut self, wire: Wire, bytes: usize, draining: bool) {
         let delivered = self.delivered.entry(wire).or_default();
@@ -106,6 +113,8 @@ impl Oracle {
         while orders.front().is_some_and(|(end, _)| *end <= delivered) {
             due.extend(orders.pop_front());
         }
+        // What arrives behind the end of a connection is not listened to.
+        due.retain(|_| self.control.is_some_and(|(_, live)| live == wire));
         for (_, order) in due {
             self.obey(order, draining);
         }
@@ -154,7 +163,10 @@ impl Oracle {
                     self.identified();
                 }
             }
-            Event::ControlLost { .. } => self.control_lost = Some(now),
+            Event::ControlLost { conn, .. } => {
+                self.control_lost = Some(now);
+                self.control = self.control.filter(|(live, _)| live != conn);
+            }
             Event::MemberGone { user, channel, reason, .. } => {
                 let user = user.as_u64();
                 self.gone(now, user, channel.as_u64(), *reason, grace_us, present);
@@ -307,6 +319,7 @@ impl Oracle {
     /// The process is gone, and with it everything it held.
     pub(crate) fn restarted(&mut self, now: u64) {
         self.truth.clear();
+        self.control = None;
         self.legs.clear();
         self.users.clear();
         self.nonces.clear();

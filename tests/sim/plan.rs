@@ -80,6 +80,9 @@ macro_rules! knobs {
 knobs! {
     /// Revision of LVSP: 0 draft, 1 litecord, 2 document.
     revision = 0, |d| d.below(3);
+    /// 1: a chat server like the deployed Litecord. It never resumes, never states anything again,
+    /// and what it would have ordered while its link was down is lost.
+    forgetful = 0, |_| 1;
     /// Datagrams lost, of a thousand.
     loss = 0, |d| d.between(1, 300);
     /// Datagrams that arrive twice, of a thousand.

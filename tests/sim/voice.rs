@@ -15,7 +15,7 @@ use crate::profile::{Next, Profile};
 
 const FRAME_US: u64 = 20 * MILLI;
 /// How long a human looks at "connecting" before trying again.
-const PATIENCE_US: u64 = 12 * SECOND;
+const PATIENCE_US: u64 = 5 * SECOND;
 /// Pauses between tries, as songbird makes them.
 const BACK_OFF_MS: [u64; 5] = [250, 500, 1_200, 3_000, 7_000];
 

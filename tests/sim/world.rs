@@ -10,9 +10,8 @@ use crate::plan::{Action, CHANNELS, Knobs, Plan};
 use crate::profile::Profile;
 use crate::voice::Voice;
 
-/// How long everybody has to come back once there is no more trouble: what the slowest library
-/// takes to notice a dead connection, and what the server waits for.
-const RECOVERY_US: u64 = 150 * SECOND;
+/// How long everybody has to come back once there is no more trouble.
+const RECOVERY_US: u64 = 10 * SECOND;
 /// Frames that everybody says at the end, for everybody else to hear.
 const EXAMINED: u32 = 5;
 
@@ -61,7 +60,7 @@ impl World {
         let voices: Vec<_> =
             voices.map(|(index, profile)| Voice::new(&mut kit, index, *profile)).collect();
         let mut world = Self {
-            chat: Chat::new(plan.knobs.revision),
+            chat: Chat::new(&plan.knobs),
             said: Vec::new(),
             voices,
             kit,
@@ -191,9 +190,16 @@ impl World {
     }
 
     fn destroy(&mut self, channel: u64) {
+        let next = Some((channel + 1) % CHANNELS);
         for voice in &mut self.voices {
-            if voice.wanted == Some(channel) {
-                voice.wanted = Some((channel + 1) % CHANNELS);
+            if voice.wanted != Some(channel) {
+                continue;
+            }
+            if self.chat.knows(voice.user()).is_some_and(|(known, _)| known == channel) {
+                voice.wanted = next;
+            } else {
+                // Its wish to be there is still under way.
+                voice.want(&mut self.kit, next);
             }
         }
         self.chat.destroy(&mut self.kit, channel);
@@ -313,7 +319,13 @@ impl World {
         let knobs = Knobs::default();
         self.kit.knobs.server_lag_us = knobs.server_lag_us;
         self.kit.knobs.relay_lag_us = knobs.relay_lag_us;
-        self.kit.add_in(RECOVERY_US, Event::Examine(0));
+        let mut recovery = RECOVERY_US;
+        if self.plan.knobs.forgetful == 1 {
+            // Whoever it did not take out goes when its client cannot come back any more.
+            self.chat.look_again(&mut self.kit);
+            recovery += self.plan.knobs.resume_window_ms * MILLI;
+        }
+        self.kit.add_in(recovery, Event::Examine(0));
     }
 
     fn legal(&self) -> impl Iterator<Item = &Voice> {

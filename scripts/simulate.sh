@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs many seeds of the simulator: scripts/simulate.sh [SEEDS] [FROM]
+#
+# 100,000 by default, from the day's own number on, so that every day tries others. A seed that fails
+# is printed as a test, for tests/sim/tests.rs. `SIM_SEED=N cargo test -p lvsp-tests --test sim` runs one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seeds=${1:-100000}
+from=${2:-$(($(date +%s) / 86400 * 1000000))}
+# Optimised, but with the overflow checks and assertions of a test build.
+export CARGO_PROFILE_DEV_OPT_LEVEL=3
+exec cargo run --quiet --locked --target-dir target/simulate -p lvsp-tests --bin simulate -- --from "$from" --seeds "$seeds"
