@@ -8,6 +8,4 @@ cd "$(dirname "$0")/.."
 
 seeds=${1:-100000}
 from=${2:-$(($(date +%s) / 86400 * 1000000))}
-# Optimised, but with the overflow checks and assertions of a test build.
-export CARGO_PROFILE_DEV_OPT_LEVEL=3
-exec cargo run --quiet --locked --target-dir target/simulate -p lvsp-tests --bin simulate -- --from "$from" --seeds "$seeds"
+exec cargo run --quiet --locked --profile simulate -p lvsp-tests --bin simulate -- --from "$from" --seeds "$seeds"

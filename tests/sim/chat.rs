@@ -342,7 +342,7 @@ impl Chat {
             let ours = state
                 .ticket
                 .as_ref()
-                .is_none_or(|t| Some(&t.session_id) == text("session_id").as_ref());
+                .is_some_and(|t| Some(&t.session_id) == text("session_id").as_ref());
             if ours && !matches!(data["reason"].as_str(), Some("removed" | "channel_destroyed")) {
                 self.states.remove(&user);
                 kit.add_in(SIGNALLING_US, Event::Out(voice));
