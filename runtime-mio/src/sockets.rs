@@ -1,6 +1,7 @@
 //! The sockets that a server listens on: opened here, or passed on by whoever opened them before
 //! (`inherited`).
 
+use std::io;
 use std::net::SocketAddr;
 
 use mio::net::{TcpListener, UdpSocket};
@@ -13,6 +14,8 @@ use crate::sys;
 /// Asked of the kernel for each UDP socket, in each direction: a tenth of a second at some 40,000
 /// datagrams a second. It gives what it allows.
 const BUFFER_BYTES: usize = 4 << 20;
+/// Linux reports twice what it gives, its own book-keeping included.
+const BUFFER_SHARE: usize = if cfg!(target_os = "linux") { 2 } else { 1 };
 /// Connections that may wait in a listener's backlog: everybody comes back at once after a restart.
 /// The kernel allows fewer (`net.core.somaxconn`, mostly 4,096), and the usual 128 would make the
 /// others try again only after seconds.
@@ -114,8 +117,8 @@ fn media(first: SocketAddr, relays: u16) -> Result<Vec<UdpSocket>, BindError> {
 fn configure(socket: &UdpSocket) {
     let options = SockRef::from(socket);
     let mut wishes = vec![
-        ("receive buffer", options.set_recv_buffer_size(BUFFER_BYTES)),
-        ("send buffer", options.set_send_buffer_size(BUFFER_BYTES)),
+        ("receive buffer", grow(options.recv_buffer_size(), |b| options.set_recv_buffer_size(b))),
+        ("send buffer", grow(options.send_buffer_size(), |b| options.set_send_buffer_size(b))),
     ];
     #[cfg(target_os = "linux")]
     wishes.extend([
@@ -129,14 +132,18 @@ fn configure(socket: &UdpSocket) {
     }
 }
 
+/// Asks for a buffer of [`BUFFER_BYTES`], unless whoever opened the socket was given as much: the
+/// kernel may allow that one more than us.
+fn grow(has: io::Result<usize>, set: impl Fn(usize) -> io::Result<()>) -> io::Result<()> {
+    if has? / BUFFER_SHARE < BUFFER_BYTES { set(BUFFER_BYTES) } else { Ok(()) }
+}
+
 /// A burst that does not fit is lost before anybody sees it, so it is worth a line at the start.
 fn warn_of_small_buffer(socket: &UdpSocket) {
-    // Linux reports twice what it gives, its own book-keeping included.
-    let share = if cfg!(target_os = "linux") { 2 } else { 1 };
     match SockRef::from(socket).recv_buffer_size() {
-        Ok(bytes) if bytes / share < BUFFER_BYTES => tracing::warn!(
+        Ok(bytes) if bytes / BUFFER_SHARE < BUFFER_BYTES => tracing::warn!(
             wanted = BUFFER_BYTES,
-            given = bytes / share,
+            given = bytes / BUFFER_SHARE,
             "the media socket's receive buffer is small, bursts may be lost; allow more with \
              `sysctl -w net.core.rmem_max={BUFFER_BYTES}`"
         ),
@@ -167,5 +174,20 @@ mod tests {
             .map(|_| TcpStream::connect_timeout(&gateway, Duration::from_secs(60)).unwrap())
             .collect();
         assert_eq!(waiting.len(), 400);
+    }
+
+    #[test]
+    fn a_buffer_is_never_made_smaller() {
+        let asked = std::cell::Cell::new(None);
+        let grow = |has| {
+            grow(Ok(has * BUFFER_SHARE), |bytes| {
+                asked.set(Some(bytes));
+                Ok(())
+            })
+        };
+        grow(BUFFER_BYTES).unwrap();
+        assert_eq!(asked.get(), None);
+        grow(BUFFER_BYTES - 1).unwrap();
+        assert_eq!(asked.get(), Some(BUFFER_BYTES));
     }
 }

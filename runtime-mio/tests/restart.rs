@@ -81,7 +81,7 @@ fn the_ports_are_free_before_the_last_connection_is_gone() {
     let is_seen = (0..5).any(|_| {
         let runtime = Runtime::bind(options(None)).unwrap();
         let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
-        let stop = runtime.stop_handle();
+        let (stop, watch) = (runtime.stop_handle(), runtime.watch());
         let served = thread::spawn(|| runtime.run());
         // It does not read the goodbye.
         let _chat = Chat::connect(control, SECRET, None);
@@ -89,7 +89,13 @@ fn the_ports_are_free_before_the_last_connection_is_gone() {
         for address in [control, gateway] {
             wait_for("a port", || TcpListener::bind(address).ok());
         }
-        let is_alive = !served.is_finished();
+        let turns = watch.turns();
+        // Asking once more wakes it, and does nothing else.
+        stop.drain();
+        let is_alive = wait_for("a turn or the end", || match watch.turns() > turns {
+            true => Some(true),
+            false => served.is_finished().then_some(false),
+        });
         stop.stop();
         served.join().unwrap().unwrap();
         is_alive
