@@ -50,12 +50,12 @@ impl CertificateFiles {
     /// Names the file that is at fault; both, when they do not fit together.
     fn explain(&self, error: &TlsError) -> anyhow::Error {
         let (certificate, key) = (self.certificate.display(), self.key.display());
-        match error {
-            TlsError::KeyMismatch => {
-                anyhow!("tls.key = {key} with tls.certificate = {certificate}: {error}")
-            }
-            error if error.is_of_key() => anyhow!("tls.key = {key}: {error}"),
-            error => anyhow!("tls.certificate = {certificate}: {error}"),
+        if *error == TlsError::KeyMismatch {
+            anyhow!("tls.key = {key} with tls.certificate = {certificate}: {error}")
+        } else if error.is_of_key() {
+            anyhow!("tls.key = {key}: {error}")
+        } else {
+            anyhow!("tls.certificate = {certificate}: {error}")
         }
     }
 

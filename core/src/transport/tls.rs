@@ -205,9 +205,12 @@ fn server_config(
 ) -> Result<ServerConfig, TlsError> {
     let provider = rustls::crypto::ring::default_provider();
     let chain = certificates(chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey,
-        error => TlsError::KeyPem(error.to_string()),
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        if matches!(error, pem::Error::NoItemsFound) {
+            TlsError::NoKey
+        } else {
+            TlsError::KeyPem(error.to_string())
+        }
     })?;
     let key = provider
         .key_provider
