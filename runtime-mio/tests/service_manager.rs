@@ -154,7 +154,7 @@ fn a_drain_keeps_asking_for_time_as_long_as_it_lives() {
 }
 
 #[test]
-fn without_a_watchdog_nothing_is_said_while_nothing_happens() {
+fn nobody_who_did_not_ask_for_beats_is_told_of_them() {
     let manager = Manager::new();
     let mut server = manager.start(&[("LVSP_DRAIN__SECONDS", "0")]);
     server.signal("TERM");
