@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lvsp_core::limits::Limits;
-use lvsp_mio::config::File;
+use lvsp_mio::Addresses;
+use lvsp_mio::config::{File, SecretText};
 
 use common::process::Directory;
 
@@ -31,7 +32,8 @@ fn folder() -> PathBuf {
 /// The names of all units.
 fn units() -> Vec<String> {
     let names = fs::read_dir(folder()).unwrap();
-    names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect()
+    let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".service") || name.ends_with(".socket")).collect()
 }
 
 /// Every value of a setting.
@@ -85,6 +87,22 @@ fn the_service_names_every_credential_that_it_loads_by_a_key_that_exists() {
     }
     let variables = environment.iter().map(|variable| variable.split_once('=').unwrap());
     File::load(None, variables.map(|(key, value)| (key.into(), value.into()))).unwrap();
+}
+
+#[test]
+fn the_example_configuration_has_all_that_the_service_does_not_bring() {
+    let mut file = File::load(Some(&folder().join("lvsp.toml")), std::iter::empty()).unwrap();
+    let listens = |plane: &str, key: &str| {
+        values(&unit(&format!("lvsp-mio-{plane}.socket")), key)[0].parse().unwrap()
+    };
+    file.listen_at(Addresses {
+        control: listens("control", "ListenStream"),
+        gateway: listens("gateway", "ListenStream"),
+        media: listens("media", "ListenDatagram"),
+    });
+    file.control.secret = Some(SecretText::new("0123456789abcdef".repeat(2)));
+    file.tls.off = true;
+    file.check().unwrap();
 }
 
 #[test]

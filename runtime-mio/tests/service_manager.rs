@@ -59,6 +59,14 @@ impl Manager {
         self.messages.lock().unwrap().clone()
     }
 
+    /// Where the newest status stands, if it is that this thread stands still.
+    fn last_status_names(&self, thread: &str) -> Option<usize> {
+        let messages = self.messages();
+        let statuses = messages.iter().map(|message| value(message, "STATUS")).enumerate();
+        let (at, status) = statuses.filter_map(|(at, status)| Some((at, status?))).next_back()?;
+        status.strip_prefix(STALLED)?.split(", ").any(|name| name == thread).then_some(at)
+    }
+
     /// Waits for a message with this line, from the given position on; where it stands.
     fn wait_for(&self, from: usize, line: &str) -> usize {
         wait_for(line, || {
@@ -71,6 +79,9 @@ impl Manager {
         })
     }
 }
+
+/// What the status says of threads that stand still.
+const STALLED: &str = "standing still: ";
 
 /// The value of a variable in a message.
 fn value<'a>(message: &'a str, name: &str) -> Option<&'a str> {
@@ -188,21 +199,20 @@ fn the_watchdog_starves_while_any_thread_stands_still() {
         ptrace::seize(thread, ptrace::Options::empty()).unwrap();
         ptrace::interrupt(thread).unwrap();
         waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
-        let said = manager.messages().len();
+        let noticed = wait_for("that to be noticed", || manager.last_status_names(name));
+        let from = server.log().len();
         wait_for("five missed beats", || {
-            let lines = server.log();
-            let is_missed = |line: &&String| line.contains("no beat") && line.contains(name);
-            (lines.iter().filter(is_missed).count() >= 5).then_some(())
+            let lines = server.log().split_off(from);
+            (lines.iter().filter(|line| line.contains("no beat")).count() >= 5).then_some(())
         });
         ptrace::detach(thread, None).unwrap();
-        let again = manager.wait_for(said, "STATUS=every thread makes progress again");
+        let again = manager.wait_for(noticed, "STATUS=every thread makes progress again");
         manager.wait_for(again, "WATCHDOG=1");
-        server.wait_for_log(name);
     }
     let mut is_stalled = false;
     for message in manager.messages() {
         match value(&message, "STATUS") {
-            Some(status) if status.starts_with("standing still: ") => is_stalled = true,
+            Some(status) if status.starts_with(STALLED) => is_stalled = true,
             Some(_) => is_stalled = false,
             None => {}
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lvsp_core::config::HealthScale;
 use lvsp_core::output::{Plane, Shutdown};
 use lvsp_core::reasons::Refused;
 use serde_json::json;
@@ -54,6 +55,20 @@ fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
     assert_eq!(world.closed(ann.peer), Some(Some(4015)));
     assert_eq!(world.closed(bob.peer), Some(Some(4015)));
     assert!(world.server.is_drained());
+}
+
+// Clauses: L1.15
+#[test]
+fn a_chat_server_that_prefers_low_figures_is_told_its_worst() {
+    let mut world = World::with(|config| config.control_clients[0].health = HealthScale::BestIs0);
+    let chat = chat_server(&mut world);
+    let mut health = |world: &mut World| {
+        world.send(chat, &json!({"op": 4, "d": {"s": 0}}));
+        world.take_all(chat).pop().expect("an answer")["d"]["health"].clone()
+    };
+    assert_eq!(health(&mut world), 0.0);
+    begin(&mut world);
+    assert_eq!(health(&mut world), 1.0);
 }
 
 // Clauses: L7.3

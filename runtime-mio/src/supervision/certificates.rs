@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -23,13 +23,13 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// Watches certificate files on a thread of its own, for as long as this value lives.
 #[derive(Debug)]
-pub struct CertificateWatch(Sender<()>);
+pub struct CertificateWatch(SyncSender<()>);
 
 impl CertificateWatch {
     /// Has the files read now, whether they changed or not; the service manager is told the outcome.
     pub fn reload(&self) {
-        // The other end lives as long as this one.
-        let _ = self.0.send(());
+        // One that waits already is as good. The other end lives as long as this one.
+        let _ = self.0.try_send(());
     }
 }
 
@@ -44,7 +44,7 @@ pub fn watch_certificates(
     manager: ServiceManager,
     interval: Duration,
 ) -> io::Result<CertificateWatch> {
-    let (sender, requests) = mpsc::channel();
+    let (sender, requests) = mpsc::sync_channel(1);
     let mut keeper = Keeper::new(files, stop, manager);
     let keep = move || {
         // The server has a certificate already; reading it once more, after the files' stamps were
