@@ -62,7 +62,7 @@ fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
 fn a_chat_server_that_prefers_low_figures_is_told_its_worst() {
     let mut world = World::with(|config| config.control_clients[0].health = HealthScale::BestIs0);
     let chat = chat_server(&mut world);
-    let mut health = |world: &mut World| {
+    let health = |world: &mut World| {
         world.send(chat, &json!({"op": 4, "d": {"s": 0}}));
         world.take_all(chat).pop().expect("an answer")["d"]["health"].clone()
     };
