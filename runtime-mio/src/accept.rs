@@ -152,7 +152,8 @@ impl Listeners {
         }
     }
 
-    /// Closes both: the next process can open them. Who waits in a backlog is turned away.
+    /// Closes both: the next process can open them, and who waits in a backlog is turned away.
+    /// Where a service manager holds them too, they wait there for the next process instead.
     pub(crate) fn close(&mut self, registry: &Registry) {
         for mut listener in self.open.drain(..) {
             if let Err(error) = registry.deregister(&mut listener.socket) {

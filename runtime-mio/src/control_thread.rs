@@ -105,6 +105,7 @@ impl ControlThread {
     /// Serves until a stop was asked for or a drain is over.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1_024);
+        self.counters.set_ready(true);
         loop {
             match self.poll.poll(&mut events, self.timeout()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -115,6 +116,7 @@ impl ControlThread {
             }
             self.turn();
             if self.requests.stops() || self.server.is_drained() {
+                self.counters.set_ready(false);
                 return Ok(());
             }
         }
@@ -178,6 +180,7 @@ impl ControlThread {
     fn obey_requests(&mut self) {
         if self.requests.take_drain() {
             self.server.begin_drain(clock::now());
+            self.counters.set_ready(self.server.is_ready());
         }
         if let Some(identity) = self.requests.take_tls() {
             self.server.set_tls(Some(identity));

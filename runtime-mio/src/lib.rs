@@ -7,27 +7,36 @@
 //! that mentions an opcode belongs into the core.
 //!
 //! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
-//! until its [`StopHandle`] says otherwise. [`demo`] is a host of it, with clients on real sockets.
+//! until its [`StopHandle`] says otherwise. [`supervision`] ties it to signals, certificate files and
+//! the service manager. [`demo`] is a host of it, with clients on real sockets.
 #![deny(unsafe_code)]
 
 mod accept;
+mod certificate;
 pub mod clock;
 pub mod config;
 mod control_thread;
 pub mod demo;
 pub mod development;
 mod entropy;
+mod inherited;
 mod logging;
 mod media_thread;
 mod outbox;
+mod pulse;
 mod queue;
 mod runtime;
 mod sockets;
+pub mod supervision;
 #[allow(unsafe_code, reason = "what the standard library does not offer; the only such file")]
 mod sys;
 mod tcp;
 mod turns;
 
+pub use certificate::{Certificate, CertificateFiles};
 pub use entropy::OsEntropy;
+pub use inherited::InheritError;
+pub use pulse::Pulse;
 pub use runtime::{BindError, Options, Runtime, StopHandle};
+pub use sockets::{Addresses, Sockets};
 pub use turns::{Budgets, MediaTurnStats, TurnStats, Watch, Work};

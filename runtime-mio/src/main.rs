@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs, io, thread};
+use std::time::{Duration, SystemTime};
+use std::{env, fs, io};
 
 use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
@@ -11,9 +12,8 @@ use lvsp_core::entropy::Entropy;
 use lvsp_core::transport::TlsIdentity;
 use lvsp_mio::config::{File, SecretText};
 use lvsp_mio::demo::{self, Fault};
-use lvsp_mio::{BindError, OsEntropy, Runtime, StopHandle, development};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use lvsp_mio::supervision::supervise;
+use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development};
 
 /// Voice server for Discord-compatible chat servers.
 ///
@@ -101,8 +101,7 @@ fn run(command: Command) -> Result<ExitCode> {
             }
         }
         Command::CheckConfig { config } => {
-            load(config.as_deref())?.check().context(CannotBeServed)?;
-            say("the configuration can be served")?;
+            check(&load(config.as_deref())?)?;
         }
         Command::PrintConfig { config } => {
             say(load(config.as_deref())?.to_masked_toml()?.trim_end())?;
@@ -120,6 +119,17 @@ fn load(path: Option<&Path>) -> Result<File> {
     File::load(path, env::vars_os()).context(CannotBeServed)
 }
 
+fn check(file: &File) -> Result<()> {
+    file.check().context(CannotBeServed)?;
+    if let Some(files) = file.certificate_files()?
+        && let Some(expires) = files.read()?.expires
+        && let Some(warning) = files.expiry_warning(expires, SystemTime::now())
+    {
+        say(&format!("warning: {warning}"))?;
+    }
+    say("the configuration can be served")
+}
+
 fn gen_secret() -> String {
     let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
     entropy.hex::<32>()
@@ -129,6 +139,7 @@ fn serve(path: Option<&Path>) -> Result<()> {
     let mut file = load(path)?;
     let is_first = path.is_none() && !file.tls.is_given();
     let first_start = if is_first { Some(prepare_first_start(&mut file)?) } else { None };
+    let inherited = inherit(&mut file)?;
     let mut options = file.options().context(CannotBeServed)?;
     if let Some(first_start) = &first_start {
         options.tls = Some(first_start.identity.clone());
@@ -136,12 +147,17 @@ fn serve(path: Option<&Path>) -> Result<()> {
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
     }
-    let runtime = Runtime::bind(options).map_err(|error| {
+    let runtime = match inherited {
+        Some(sockets) => Runtime::with_sockets(sockets, options),
+        None => Runtime::bind(options),
+    };
+    let runtime = runtime.map_err(|error| {
         let is_configured = matches!(error, BindError::Ports(_) | BindError::Config(_));
         let error = Error::new(error);
         if is_configured { error.context(CannotBeServed) } else { error }
     })?;
-    watch_signals(runtime.stop_handle(), file.clone())?;
+    supervise(&runtime, file.certificate_files()?, Duration::from_secs(file.drain.seconds))
+        .context("cannot watch over the server")?;
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
     if let Some(FirstStart { secret, ca, .. }) = &first_start {
         say(&format!(
@@ -156,6 +172,20 @@ fn serve(path: Option<&Path>) -> Result<()> {
     say(&format!("ready: control {control}, gateway {gateway}, media {media}"))?;
     runtime.run().context("the event loop ended")?;
     Ok(())
+}
+
+/// Sockets from the service manager, if it passed any. Where they listen is what the rest of the
+/// configuration is checked against.
+fn inherit(file: &mut File) -> Result<Option<Sockets>> {
+    let sockets = Sockets::inherit(file.media.relays).context(CannotBeServed)?;
+    if let Some(sockets) = &sockets {
+        let addresses = sockets.addresses()?;
+        let (control, gateway) = (addresses.control, addresses.gateway);
+        tracing::info!(%control, %gateway, media = %addresses.media,
+            "sockets from the service manager take the place of those in the configuration");
+        file.listen_at(addresses);
+    }
+    Ok(sockets)
 }
 
 /// What a start without a configuration makes up.
@@ -181,36 +211,4 @@ fn prepare_first_start(file: &mut File) -> Result<FirstStart> {
     // The file names no certificate; ours takes its place.
     file.tls.off = true;
     Ok(FirstStart { identity: made.identity, secret, ca })
-}
-
-/// SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the certificate anew.
-fn watch_signals(stop: StopHandle, file: File) -> Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let watch = move || {
-        let mut draining = false;
-        for signal in signals.forever() {
-            if signal == SIGHUP {
-                reload(&stop, &file);
-            } else if std::mem::replace(&mut draining, true) {
-                tracing::info!("stopping at once");
-                stop.stop();
-            } else {
-                tracing::info!(seconds = file.drain.seconds, "draining; once more stops at once");
-                stop.drain();
-            }
-        }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(watch)?;
-    Ok(())
-}
-
-fn reload(stop: &StopHandle, file: &File) {
-    match file.tls_identity() {
-        Ok(Some(identity)) => {
-            stop.set_tls(identity);
-            tracing::info!("certificate reloaded");
-        }
-        Ok(None) => tracing::warn!("TLS is off: no certificate to reload"),
-        Err(error) => tracing::error!("the old certificate stays: {error:#}"),
-    }
 }

@@ -20,8 +20,9 @@ use crate::clock;
 use crate::control_thread::{ControlThread, Parts, WAKE};
 use crate::entropy::OsEntropy;
 use crate::media_thread::{MediaParts, MediaThread};
+use crate::pulse::Pulse;
 use crate::queue::Queue;
-use crate::sockets;
+use crate::sockets::{Addresses, Sockets};
 use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
 
@@ -114,6 +115,9 @@ pub enum BindError {
     /// The core refused the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Other than one media socket for each relay.
+    #[error("there must be one media socket for each relay, and at least one")]
+    NoMedia,
     /// Something else that a server needs.
     #[error("cannot set up the event loop")]
     Io(#[from] io::Error),
@@ -198,12 +202,23 @@ impl Runtime {
     ///
     /// # Errors
     /// The first socket that could not be bound, by its configuration key.
-    pub fn bind(mut options: Options) -> Result<Self, BindError> {
-        options.media_config.loopback = options.media.ip().is_loopback();
-        let control = sockets::listen("control.listen", options.control)?;
-        let gateway = sockets::listen("gateway.listen", options.gateway)?;
-        let (control_address, gateway_address) = (control.local_addr()?, gateway.local_addr()?);
-        let sockets = sockets::media(options.media, options.relays)?;
+    pub fn bind(options: Options) -> Result<Self, BindError> {
+        let sockets = Sockets::bind(&options)?;
+        Self::with_sockets(sockets, options)
+    }
+
+    /// Serves on sockets that are open already; the addresses of `options` are not looked at.
+    ///
+    /// # Errors
+    /// When there is not one media socket for each relay, or what a server needs is refused.
+    pub fn with_sockets(sockets: Sockets, mut options: Options) -> Result<Self, BindError> {
+        let Addresses { control: control_address, gateway: gateway_address, media } =
+            sockets.addresses()?;
+        let Sockets { control, gateway, media: sockets } = sockets;
+        if sockets.len() != usize::from(options.relays) {
+            return Err(BindError::NoMedia);
+        }
+        options.media_config.loopback = media.ip().is_loopback();
 
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -308,6 +323,14 @@ impl Runtime {
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(Arc::clone(&self.counters))
+    }
+
+    /// What tells whether its threads make progress.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let media = self.media.iter().map(|(_, waker)| Arc::clone(waker));
+        let wakers = [Arc::clone(&self.requests.waker)].into_iter().chain(media).collect();
+        Pulse::new(Arc::clone(&self.counters), wakers)
     }
 
     /// Serves, on this thread and one for each relay, until it is stopped or a drain is over.

@@ -1,11 +1,14 @@
 //! What the standard library does not offer: many datagrams in one system call (`recvmmsg` and
-//! `sendmmsg` on Linux, single calls elsewhere), their age, and the limit of open files.
+//! `sendmmsg` on Linux, single calls elsewhere), their age, the limit of open files, and
+//! descriptors that came with the process.
 //!
 //! The only file with `unsafe`. Every pointer handed to the kernel points into memory that the
 //! function that makes the call has borrowed for its whole length.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 #[cfg(target_os = "linux")]
 use std::time::SystemTime;
@@ -133,6 +136,23 @@ pub(crate) fn descriptors_max() -> usize {
     // SAFETY: the pointer is to a structure of the right type, which outlives the call.
     let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     if result == 0 { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { usize::MAX }
+}
+
+/// The descriptors that a service manager passed on, with their names, marked to be closed on exec.
+/// There are none at the second call.
+///
+/// # Errors
+/// When the variables that announce them are wrong, or one is not open.
+pub(crate) fn inherited_descriptors() -> io::Result<Vec<(OwnedFd, String)>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::AcqRel) {
+        return Ok(Vec::new());
+    }
+    let passed = sd_notify::listen_fds_with_names()?;
+    // SAFETY: whoever started this process opened these descriptors for it and says so in the
+    // environment, by this process's id; they are open, as marking them has just shown, and this
+    // line, reached once, is the only one that takes them.
+    Ok(passed.map(|(fd, name)| (unsafe { OwnedFd::from_raw_fd(fd) }, name)).collect())
 }
 
 /// Sends datagrams, up to [`BATCH`] at once; how many the socket took.

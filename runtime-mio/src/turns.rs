@@ -5,7 +5,7 @@
 //! writer, so an addition is a load and a store; numbers read together may be a turn apart.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The most that one turn does of each kind. What is cut off goes on in the next turn.
 ///
@@ -97,6 +97,13 @@ impl Watch {
         self.0.control.turns.load(Ordering::Relaxed)
     }
 
+    /// Whether it serves and takes new voice states: what a readiness check should be told. It is
+    /// not during a drain, though calls go on.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.control.ready.load(Ordering::Relaxed)
+    }
+
     /// Everything that is counted.
     #[must_use]
     pub fn stats(&self) -> TurnStats {
@@ -120,10 +127,19 @@ pub(crate) struct Counters {
     pub(crate) media: Vec<Arc<MediaCounters>>,
 }
 
+impl Counters {
+    /// Turns of every thread: the control thread's, then those of the media threads.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = u64> {
+        let media = self.media.iter().map(|media| &media.turns);
+        [&self.control.turns].into_iter().chain(media).map(|turns| turns.load(Ordering::Relaxed))
+    }
+}
+
 /// Written by the control thread.
 #[derive(Debug, Default)]
 pub(crate) struct ControlCounters {
     turns: AtomicU64,
+    ready: AtomicBool,
     pub(crate) accepts: Tally,
     pub(crate) reads: Tally,
     pub(crate) relay_events: Tally,
@@ -132,6 +148,10 @@ pub(crate) struct ControlCounters {
 }
 
 impl ControlCounters {
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
     pub(crate) fn note_turn(&self) {
         add(&self.turns, 1);
     }

@@ -291,32 +291,3 @@ fn a_missing_heartbeat_never_closes_a_chat_server_that_answers_pings() {
     world.advance(Duration::from_secs(61));
     assert!(world.ended(chat).is_some(), "not one byte for a minute");
 }
-
-// Clauses: L1.14, L7.3
-#[test]
-fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
-    let mut world = World::new();
-    let chat = chat_server(&mut world);
-    let mut ann = join(&mut world, chat, 1001, CHANNEL, AES);
-    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
-    world.take_all(chat);
-    let now = world.now;
-    world.server.begin_drain(now);
-    world.send(chat, &json!({"op": 4, "d": {"s": 0}}));
-    assert_eq!(world.take(chat)["d"]["health"], 0.0);
-    world
-        .send(chat, &json!({"op": 7, "d": {"user_id": "1003", "channel_id": CHANNEL.to_string()}}));
-    assert!(world.take(chat).to_string().contains("draining"));
-    for _ in 0..29 {
-        world.send(ann.peer, &json!({"op": 3, "d": 1}));
-        assert_eq!(bob.hear(&ann.speak(&mut world, b"untouched")).len(), 1);
-        world.advance(Duration::from_secs(1));
-    }
-    assert!(!world.server.is_drained());
-    assert!(world.server.takes_connections());
-    world.advance(Duration::from_secs(4));
-    assert!(!world.server.takes_connections());
-    assert_eq!(world.closed(ann.peer), Some(Some(4015)));
-    assert_eq!(world.closed(bob.peer), Some(Some(4015)));
-    assert!(world.server.is_drained());
-}

@@ -10,6 +10,7 @@ mod arrows;
 mod clauses;
 mod control;
 mod cuts;
+mod drain;
 mod gateway;
 mod lifecycle;
 mod limits;

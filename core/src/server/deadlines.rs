@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 
 /// Sessions are closed over this time after a drain, so that they do not return in one instant.
 const DRAIN_SPREAD: Duration = Duration::from_secs(2);
+/// Who has not gone so long after that is dropped. The next process may have to wait for the end of
+/// this one, and songbird gives up 12 s after its connection ended.
+const DRAIN_LINGER: Duration = Duration::from_secs(1);
 /// Calls that nobody vouches for any more end over this time.
 const GRACE_SPREAD: Duration = Duration::from_secs(30);
 
@@ -60,6 +63,8 @@ pub(super) enum Timer {
     Tombstone(ControlId, ChannelId),
     /// The end of a drain's quiet part.
     Drain,
+    /// The end of a drain.
+    DrainEnd,
 }
 
 impl Timer {
@@ -101,7 +106,8 @@ impl Timer {
             | Self::Gather(_)
             | Self::Undecided(_)
             | Self::Tombstone(..)
-            | Self::Drain => false,
+            | Self::Drain
+            | Self::DrainEnd => false,
         }
     }
 
@@ -158,6 +164,7 @@ impl Server {
             Timer::Grace(client) => self.end_calls(now, client),
             Timer::Tombstone(client, channel) => self.clear_tombstone(client, channel),
             Timer::Drain => self.close_for_drain(now),
+            Timer::DrainEnd => self.drop_stragglers(now),
         }
     }
 
@@ -199,8 +206,8 @@ impl Server {
     // --- drain ---
 
     /// Begins to stop: new voice states are refused and health is 0, while calls and resumes go on
-    /// for [`Config::drain`](crate::config::Config::drain). Then no connection is taken any more
-    /// and every session is told to resume elsewhere.
+    /// for [`Config::drain`](crate::config::Config::drain). Then no connection is taken any more,
+    /// every session is told to resume elsewhere within 2 s, and 1 s later nobody is left.
     pub fn begin_drain(&mut self, now: Timestamp) {
         let now = self.advance(now);
         if self.drain.is_none() {
@@ -222,6 +229,21 @@ impl Server {
             };
             self.timers.set(Timer::DrainClose(conn), now + after);
         }
+        self.timers.set(Timer::DrainEnd, now + DRAIN_SPREAD + DRAIN_LINGER);
+    }
+
+    fn drop_stragglers(&mut self, now: Timestamp) {
+        let conns: Vec<_> = self.conns.iter().map(|(id, _)| id).collect();
+        for conn in conns {
+            self.drop_conn(now, conn, CloseReason::ShuttingDown);
+        }
+    }
+
+    /// Whether new voice states are taken: what a readiness check should be told. Calls go on, and
+    /// clients resume, while they are not.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.drain.is_none()
     }
 
     /// Whether a drain has begun.

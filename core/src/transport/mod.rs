@@ -28,19 +28,25 @@ pub use tls::{TlsIdentity, TlsTrust};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The PEM text cannot be decoded.
+    /// The certificates' PEM text cannot be decoded.
     #[error("not readable as PEM: {0}")]
     Pem(String),
     /// The PEM text holds no certificate.
     #[error("no certificate in the PEM text")]
     NoCertificate,
+    /// The private key's PEM text cannot be decoded.
+    #[error("not readable as PEM: {0}")]
+    KeyPem(String),
     /// The PEM text holds no private key.
     #[error("no private key in the PEM text")]
     NoKey,
+    /// The private key is of no kind that can be used.
+    #[error("no usable private key: {0}")]
+    UnusableKey(String),
     /// The private key belongs to another certificate.
     #[error("the private key does not belong to the certificate")]
     KeyMismatch,
-    /// The certificate or key is not usable.
+    /// The certificate is not usable.
     #[error("not usable for TLS: {0}")]
     Unusable(String),
     /// The server name is neither a DNS name nor an IP address.
@@ -52,4 +58,12 @@ pub enum TlsError {
     /// The crate was built without the feature `tls`.
     #[error("built without the feature `tls`")]
     NotBuilt,
+}
+
+impl TlsError {
+    /// Whether the private key's text is at fault, and not the certificate's.
+    #[must_use]
+    pub const fn is_of_key(&self) -> bool {
+        matches!(self, Self::KeyPem(_) | Self::NoKey | Self::UnusableKey(_) | Self::KeyMismatch)
+    }
 }

@@ -17,9 +17,11 @@ use rustls::client::Resumption;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+    ClientConfig, ClientConnection, Connection, InconsistentKeys, RootCertStore, ServerConfig,
+    ServerConnection,
 };
 
 use super::TlsError;
@@ -201,25 +203,31 @@ fn server_config(
     key: &[u8],
     time: Arc<dyn TimeProvider>,
 ) -> Result<ServerConfig, TlsError> {
+    let provider = rustls::crypto::ring::default_provider();
     let chain = certificates(chain)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-        if matches!(error, pem::Error::NoItemsFound) { TlsError::NoKey } else { pem(&error) }
-    })?;
-    let mut config = ServerConfig::builder_with_details(
-        Arc::new(rustls::crypto::ring::default_provider()),
-        time,
-    )
-    .with_safe_default_protocol_versions()
-    .map_err(|error| unusable(&error))?
-    .with_no_client_auth()
-    .with_single_cert(chain, key)
-    .map_err(|error| {
-        if matches!(error, rustls::Error::InconsistentKeys(_)) {
-            TlsError::KeyMismatch
+        if matches!(error, pem::Error::NoItemsFound) {
+            TlsError::NoKey
         } else {
-            unusable(&error)
+            TlsError::KeyPem(error.to_string())
         }
     })?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| TlsError::UnusableKey(error.to_string()))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        // Unknown: a kind of key that cannot be compared. None of this provider's is.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(rustls::Error::InconsistentKeys(_)) => return Err(TlsError::KeyMismatch),
+        Err(error) => return Err(unusable(&error)),
+    }
+    let mut config = ServerConfig::builder_with_details(Arc::new(provider), time)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -373,6 +381,21 @@ mod tests {
         assert_eq!(from("", &key), TlsError::NoCertificate);
         assert_eq!(from(&chain, ""), TlsError::NoKey);
         assert!(matches!(from("-----BEGIN CERTIFICATE-----\n*", &key), TlsError::Pem(_)));
+        assert!(matches!(from(&chain, "-----BEGIN PRIVATE KEY-----\n*"), TlsError::KeyPem(_)));
         assert_eq!(TlsTrust::from_pem(b"", 0).unwrap_err(), TlsError::NoCertificate);
+    }
+
+    #[test]
+    fn damaged_material_is_told_apart_by_whose_it_is() {
+        let (chain, key) = material();
+        // PEM around what is neither a certificate nor a key.
+        let damaged = |label| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+        let from = |chain: &str, key: &str| {
+            TlsIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err()
+        };
+        let certificate = from(&damaged("CERTIFICATE"), &key);
+        assert!(matches!(certificate, TlsError::Unusable(_)) && !certificate.is_of_key());
+        let key = from(&chain, &damaged("PRIVATE KEY"));
+        assert!(matches!(key, TlsError::UnusableKey(_)) && key.is_of_key());
     }
 }

@@ -17,9 +17,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use lvsp_core::config::{ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
-use lvsp_core::transport::TlsIdentity;
 
+use crate::certificate::CertificateFiles;
 use crate::runtime::Options;
+use crate::sockets::Addresses;
 use crate::turns::Budgets;
 
 pub use sections::{
@@ -73,7 +74,7 @@ impl File {
                 bail!("{key} = {seconds} is out of range: 0 to {DAY_S} seconds are allowed");
             }
         }
-        let tls = self.tls_identity()?;
+        let tls = self.certificate_files()?.map(|files| files.read()).transpose()?;
         if tls.is_none() && !self.control.listen.ip().is_loopback() {
             bail!(
                 "tls.off = true with control.listen = {}: without TLS the control listener must be \
@@ -91,7 +92,7 @@ impl File {
             public_ip: self.public_ip()?,
             relays: self.media.relays,
             endpoint: self.endpoint()?,
-            tls,
+            tls: tls.map(|certificate| certificate.identity),
             control_clients: self.control_clients()?,
             grace: Duration::from_secs(self.control.grace),
             drain: Duration::from_secs(self.drain.seconds),
@@ -129,24 +130,15 @@ impl File {
         }
     }
 
-    /// Reads the certificate and its key.
+    /// Where the certificate and its key stand; `None` where TLS is off.
     ///
     /// # Errors
-    /// Which file is missing, unreadable or does not fit.
-    pub fn tls_identity(&self) -> Result<Option<TlsIdentity>> {
+    /// Which key is missing.
+    pub fn certificate_files(&self) -> Result<Option<CertificateFiles>> {
         let TlsSection { certificate, key, off } = &self.tls;
-        match (certificate, key) {
+        match (certificate.clone(), key.clone()) {
             _ if *off => Ok(None),
-            (Some(certificate), Some(key)) => {
-                let read = |name: &str, path: &Path| {
-                    fs::read(path).with_context(|| format!("{name} = {}", path.display()))
-                };
-                let chain = read("tls.certificate", certificate)?;
-                let key = read("tls.key", key)?;
-                let identity = TlsIdentity::from_pem(&chain, &key)
-                    .with_context(|| format!("tls.certificate = {}", certificate.display()))?;
-                Ok(Some(identity))
-            }
+            (Some(certificate), Some(key)) => Ok(Some(CertificateFiles { certificate, key })),
             (None, None) => bail!(
                 "tls.certificate and tls.key are missing: client libraries speak TLS only; behind \
                  a proxy that does, say tls.off = true"
@@ -154,6 +146,14 @@ impl File {
             (Some(_), None) => bail!("tls.key is missing"),
             (None, Some(_)) => bail!("tls.certificate is missing"),
         }
+    }
+
+    /// Takes the addresses of sockets that are open already for those of the file, so that what
+    /// depends on them is checked as it will be.
+    pub const fn listen_at(&mut self, addresses: Addresses) {
+        self.control.listen = addresses.control;
+        self.gateway.listen = addresses.gateway;
+        self.media.listen = addresses.media;
     }
 
     fn control_clients(&self) -> Result<Vec<ControlClient>> {

@@ -121,12 +121,26 @@ impl Chat {
     /// Places a user in the channel; what its voice client needs.
     pub fn place(&mut self, user: u64, session_id: Option<&str>) -> Ticket {
         let user = UserId::new(user).expect("not zero");
+        self.request(user, session_id.map(|id| Secret::new(id.to_owned())), None)
+    }
+
+    /// States a user that another process gave this ticket for.
+    pub fn restate(&mut self, ticket: &Ticket) -> Ticket {
+        self.request(ticket.user, Some(ticket.session_id.clone()), Some(ticket.token.clone()))
+    }
+
+    fn request(
+        &mut self,
+        user: UserId,
+        session_id: Option<Secret>,
+        token: Option<Secret>,
+    ) -> Ticket {
         self.role.place(VoiceRequest {
             user_id: user,
             channel_id: ChannelId::new(CHANNEL).expect("not zero"),
             guild_id: None,
-            session_id: session_id.map(|id| Secret::new(id.to_owned())),
-            token: None,
+            session_id,
+            token,
             flags: VoiceFlagsUpdate::default(),
         });
         self.wait("a voice state", |event| {
@@ -178,27 +192,38 @@ impl<S: Read + Write> Voice<S> {
         });
     }
 
+    /// Begins a new connection that resumes the session.
+    pub fn reconnect(&mut self, stream: S) {
+        self.role.reconnect(None, "localhost", &mut OsEntropy).expect("a name");
+        self.stream = stream;
+    }
+
     /// Carries bytes and datagrams until the wanted event.
     pub fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(VoiceEvent) -> Option<T>) -> T {
         wait_for(what, || {
-            let bytes = self.role.outbound().to_vec();
-            self.stream.write_all(&bytes).expect("it reads");
-            self.role.consume(bytes.len());
-            if let Some(bytes) = look(&mut self.stream) {
-                assert!(!bytes.is_empty(), "the server ended the connection");
-                self.heard.extend_from_slice(&bytes);
-                self.role.handle_bytes(clock::now(), &bytes);
-            }
-            self.role.handle_timeout(clock::now());
-            while let Some((to, datagram)) = self.role.poll_transmit() {
-                self.udp.send_to(&datagram, to).expect("loopback");
-            }
-            let mut datagram = [0; 2_048];
-            if let Ok(length) = self.udp.recv(&mut datagram) {
-                self.role.handle_datagram(&mut datagram[..length]);
-            }
+            self.carry();
             self.role.poll_event().and_then(&mut wanted)
         })
+    }
+
+    /// Carries what there is of bytes and datagrams, both ways.
+    pub fn carry(&mut self) {
+        let bytes = self.role.outbound().to_vec();
+        self.stream.write_all(&bytes).expect("it reads");
+        self.role.consume(bytes.len());
+        if let Some(bytes) = look(&mut self.stream) {
+            assert!(!bytes.is_empty(), "the server ended the connection");
+            self.heard.extend_from_slice(&bytes);
+            self.role.handle_bytes(clock::now(), &bytes);
+        }
+        self.role.handle_timeout(clock::now());
+        while let Some((to, datagram)) = self.role.poll_transmit() {
+            self.udp.send_to(&datagram, to).expect("loopback");
+        }
+        let mut datagram = [0; 2_048];
+        if let Ok(length) = self.udp.recv(&mut datagram) {
+            self.role.handle_datagram(&mut datagram[..length]);
+        }
     }
 }
 

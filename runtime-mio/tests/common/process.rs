@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,10 @@ impl Process {
     pub fn start_as(mut command: Command, variables: &[(&str, &str)]) -> Self {
         for section in ["CONTROL", "GATEWAY", "MEDIA"] {
             command.env(format!("LVSP_{section}__LISTEN"), "127.0.0.1:0");
+        }
+        // Of whoever started the tests.
+        for variable in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID"] {
+            command.env_remove(variable);
         }
         // No busy machine is to miss a deadline.
         for deadline in ["FIRST_BYTE", "TLS", "UPGRADE", "IDENTIFY"] {
@@ -90,6 +94,11 @@ impl Process {
         wait_for(text, || self.log().into_iter().find(|line| line.contains(text)))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
@@ -129,6 +138,11 @@ impl Directory {
         let path = std::env::temp_dir().join(format!("lvsp-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).expect("a temporary directory");
         Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Writes a file; where it is.

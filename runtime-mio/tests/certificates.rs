@@ -1,4 +1,4 @@
-//! What an operator's signals do to a running server.
+//! A certificate that is renewed while the server runs.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -8,15 +8,16 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use lvsp_mio::Runtime;
+use lvsp_mio::supervision::{ServiceManager, watch_certificates};
+use lvsp_mio::{CertificateFiles, Runtime};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-use common::process::{Directory, Process};
-use common::{Chat, SECRET, options, wait_for};
+use common::process::{Directory, Process, lvsp};
+use common::{SECRET, options, wait_for};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -90,61 +91,50 @@ fn sighup_serves_a_new_certificate_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
-fn a_second_sigterm_stops_at_once() {
-    let mut server = Process::start(&[
-        ("LVSP_CONTROL__SECRET", SECRET),
-        ("LVSP_TLS__OFF", "true"),
-        ("LVSP_DRAIN__SECONDS", "3600"),
-    ]);
-    server.signal("TERM");
-    server.wait_for_log("draining");
-    let answer = exchange(TcpStream::connect(server.gateway).unwrap());
-    assert!(answer.starts_with("HTTP/1.1 426 "), "it serves while it drains: {answer}");
-    assert!(server.is_running());
-    server.signal("TERM");
-    assert_eq!(server.wait().code(), Some(0));
-}
-
-#[test]
-fn the_ports_are_free_before_the_last_connection_is_gone() {
-    let runtime = Runtime::bind(options(None)).unwrap();
-    let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
-    let stop = runtime.stop_handle();
+fn a_certificate_is_served_as_soon_as_its_files_changed_and_settled() {
+    let (one, two) = (Certificate::new(), Certificate::new());
+    let directory = Directory::new();
+    let files = CertificateFiles {
+        certificate: directory.write("chain.pem", &one.chain).into(),
+        key: directory.write("key.pem", &one.key).into(),
+    };
+    let runtime = Runtime::bind(options(Some(files.read().unwrap().identity))).unwrap();
+    let (gateway, stop) = (runtime.gateway_address(), runtime.stop_handle());
+    let watch = watch_certificates(
+        files,
+        runtime.stop_handle(),
+        ServiceManager::none(),
+        Duration::from_millis(2),
+    );
     let served = thread::spawn(|| runtime.run());
-    // It does not read the goodbye, which it is given seven seconds for.
-    let _chat = Chat::connect(control, SECRET, None);
-    stop.drain();
-    for address in [control, gateway] {
-        wait_for("a port", || TcpListener::bind(address).ok());
-    }
-    assert!(!served.is_finished(), "the last connection is not gone yet");
+    assert!(shake_hands(gateway, &one.ca).is_some());
+    directory.write("chain.pem", &two.chain);
+    directory.write("key.pem", &two.key);
+    wait_for("the second certificate", || shake_hands(gateway, &two.ca));
+    drop(watch);
     stop.stop();
     served.join().unwrap().unwrap();
 }
 
 #[test]
-fn a_server_without_descriptors_turns_newcomers_away_and_lives_on() {
-    let mut shell = std::process::Command::new("sh");
-    let server = env!("CARGO_BIN_EXE_lvsp-mio");
-    shell.args(["-c", "ulimit -n 24 && exec \"$0\" serve", server]);
-    let variables = [("LVSP_CONTROL__SECRET", SECRET), ("LVSP_TLS__OFF", "true")];
-    let mut server = Process::start_as(shell, &variables);
-    // Some are taken, some are turned away, and the rest wait for the next round.
-    let crowd: Vec<_> = (0..40).map(|_| TcpStream::connect(server.gateway).unwrap()).collect();
-    for stranger in &crowd {
-        stranger.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
-    }
-    wait_for("one to be turned away", || {
-        crowd.iter().any(|mut stranger| matches!(stranger.read(&mut [0]), Ok(0))).then_some(())
-    });
-    server.wait_for_log("cannot accept connections");
-    drop(crowd);
-    let answer = wait_for("room", || {
-        let mut stream = TcpStream::connect(server.gateway).ok()?;
-        stream.write_all(REQUEST).ok()?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).ok().map(|()| answer)
-    });
-    assert_eq!(&answer, b"HTTP/1.1 426");
-    assert!(server.is_running());
+fn a_certificate_that_ends_soon_is_warned_of_at_the_start() {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    let key = KeyPair::generate().unwrap();
+    let directory = Directory::new();
+    let certificate = directory.write("chain.pem", &params.self_signed(&key).unwrap().pem());
+    let key = directory.write("key.pem", &key.serialize_pem());
+    let variables = [
+        ("LVSP_CONTROL__SECRET", SECRET),
+        ("LVSP_TLS__CERTIFICATE", &certificate),
+        ("LVSP_TLS__KEY", &key),
+    ];
+    let server = Process::start(&variables);
+    let line = server.wait_for_log("expired");
+    assert!(line.contains("WARN") && line.contains(&certificate), "{line}");
+    let output = lvsp(&["check-config"]).envs(variables).output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("warning: tls.certificate = ") && said.contains("expired"), "{said}");
 }
