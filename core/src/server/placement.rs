@@ -152,12 +152,7 @@ impl Server {
         if let Some((relay, leg)) = media {
             self.relay(relay, RelayCommand::SetPermissions { leg, permissions });
         }
-        if !permissions.speak {
-            self.announce_speaking(now, id, 0);
-        }
-        if may_speak && !could_speak {
-            self.announce_ssrc(now, id);
-        }
+        self.permissions_changed(now, id, may_speak && !could_speak);
         true
     }
 
