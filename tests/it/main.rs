@@ -11,6 +11,7 @@ mod clauses;
 mod control;
 mod cuts;
 mod gateway;
+mod libraries;
 mod lifecycle;
 mod limits;
 mod membership;
