@@ -173,8 +173,16 @@ fn leaving_twice_is_leaving_once() {
         assert_eq!(world.take(chat)["d"]["info"]["channel_id"], Value::Null);
     }
     let ticket = place(&mut world, chat, 1001, CHANNEL);
-    world.send(chat, &info(1, &json!({"session_id": ticket.session_id})));
+    let by_session = info(1, &json!({"session_id": ticket.session_id}));
+    world.send(chat, &by_session);
     assert_eq!(world.take(chat)["d"]["info"]["user_id"], "1001");
+    world.send(chat, &by_session);
+    let gone = world.take(chat)["d"]["info"].clone();
+    assert_eq!(
+        (&gone["session_id"], &gone["channel_id"]),
+        (&json!(ticket.session_id), &json!(null))
+    );
+    assert!(gone.get("user_id").is_none(), "nobody knows any more whose it was");
 }
 
 // Clauses: L4.7

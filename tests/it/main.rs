@@ -10,6 +10,7 @@ mod arrows;
 mod clauses;
 mod control;
 mod cuts;
+mod examples;
 mod gateway;
 mod libraries;
 mod lifecycle;

@@ -105,6 +105,36 @@ fn a_burst_of_restatements_is_answered_as_fast_as_it_is_read() {
     assert!(answers < STATES + 1_000, "and asked twice before it was read, once: {answers}");
 }
 
+// Clauses: L2.7
+#[test]
+fn a_chat_server_that_makes_more_news_than_it_reads_is_told_everything_anew() {
+    let mut world = World::with(|config| {
+        config.limits.control_news = 100;
+        config.limits.control_dump_bytes = 4_096;
+    });
+    let chat = chat_server(&mut world);
+    world.allow(chat, 0);
+    for user in 1..=200 {
+        world.send(chat, &request(user, CHANNEL));
+        let gone = json!({"user_id": user.to_string(), "channel_id": null});
+        world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+        if user == 50 {
+            world.send(chat, &request(1_001, CHANNEL));
+        }
+    }
+    world.allow(chat, usize::MAX);
+    assert_eq!(world.closed(chat), Some(Some(4000)));
+    let seq = world.take_all(chat).iter().filter_map(|message| message["s"].as_u64()).max();
+    let resume = json!({"op": 2, "d": {"token": SECRET, "seq": seq.expect("it was told some")}});
+    let chat = connect_control(&mut world, &resume);
+    let told = world.take_all(chat);
+    let states: Vec<_> = told.iter().filter(|m| m["d"]["type"] == 1).collect();
+    assert_eq!(states.len(), 2, "1001 and who was placed last, nobody who came and went");
+    assert!(states.iter().all(|state| state["d"]["info"]["token"].is_string()));
+    assert_eq!(states[1]["d"]["info"]["user_id"], "1001");
+    assert_eq!(told.last().expect("READY")["d"]["resumed"], false);
+}
+
 // Clauses: L6.1
 #[test]
 fn what_a_restarted_chat_server_states_again_is_heard_without_a_gap() {

@@ -261,8 +261,12 @@ fn a_document_client_waits_for_each_answer_and_shares_the_channels_token() {
     let mut ticket = ticket(1001, &done["d"]["data"]);
     ticket.token = token;
     let ann = connect(&mut world, ticket, AES.0, AES.1);
-    world.send(chat, &info(5, json!({"session_id": ann.ticket.session_id})));
-    assert_eq!(world.take(chat)["d"]["type"], 5);
+    for left in ["removed", "gone already"] {
+        world.send(chat, &info(5, json!({"session_id": ann.ticket.session_id})));
+        let answer = world.take(chat);
+        assert_eq!(answer["d"]["type"], 5, "it waits for the answer: {left}");
+        assert_eq!(answer["d"]["data"]["session_id"], ann.ticket.session_id);
+    }
     assert_eq!(world.closed(ann.peer), Some(Some(4014)));
     world.send(chat, &info(2, json!({"channel_id": CHANNEL.to_string()})));
     assert_eq!(world.take(chat)["d"]["type"], 2);
@@ -305,6 +309,23 @@ fn the_revision_outlives_a_resume() {
     let told = world.take_all(chat);
     assert_eq!(told[0]["d"]["type"], 6, "VST_LEAVE: its voice client never came");
     assert_eq!(told[1]["d"]["resumed"], true);
+}
+
+// Clauses: L2.4
+#[test]
+fn a_resume_at_a_voice_server_that_restarted_is_never_called_one() {
+    for revision in [Revision::Auto, Revision::Litecord, Revision::Document] {
+        let mut world = speaking(revision);
+        let chat = world.connect(Plane::Control, "/");
+        let nonce = world.take(chat)["d"]["nonce"].as_str().expect("a nonce").to_owned();
+        let token = hmac_token(SECRET, &nonce);
+        let resume =
+            json!({"op": 2, "d": {"token": token, "seq": 17, "session": "of another life"}});
+        world.send(chat, &resume);
+        let told = world.take_all(chat);
+        assert_eq!(told.len(), 1, "there is no state: {told:?}");
+        assert_eq!(told[0]["d"]["resumed"], false, "{revision:?}");
+    }
 }
 
 // Clauses: L1.8

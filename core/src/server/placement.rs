@@ -42,7 +42,7 @@ impl Server {
             self.place_again(now, client, member, placement);
             return Ok(());
         }
-        self.check_room_for(room, present.is_some())?;
+        self.check_room_for(client, room, present.is_some())?;
         let stated = Stated { channel, guild, bitrate: None, token: None };
         let room = match room {
             // Known as it is: nothing to tell.
@@ -90,12 +90,17 @@ impl Server {
         Ok(())
     }
 
-    fn check_room_for(&self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
+    fn check_room_for(
+        &self,
+        client: ControlId,
+        room: Option<RoomId>,
+        moves: bool,
+    ) -> Result<(), Refused> {
         if self.drain.is_some() {
             return Err(Refused::Draining);
         }
         let limits = &self.config.limits;
-        if !moves && self.membership.members_len() >= limits.voice_states {
+        if !moves && self.membership.size_of(client).members >= limits.voice_states {
             return Err(Refused::Limit("voice_states"));
         }
         let members = room.and_then(|id| self.membership.room(id)).map_or(0, |r| r.members.len());
@@ -185,10 +190,8 @@ impl Server {
     pub(super) fn remove(&mut self, now: Timestamp, client: ControlId, target: &Target) {
         self.note_restatement(now, client);
         let found = self.find(client, target);
-        if found.is_empty()
-            && let Some(user_id) = target.user
-        {
-            self.tell_absent(now, client, absent(target, user_id));
+        if found.is_empty() {
+            self.tell_absent(now, client, absent(target));
         }
         for id in found {
             self.remove_member(now, id, GoneReason::Removed);

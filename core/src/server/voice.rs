@@ -165,7 +165,8 @@ impl Server {
     // --- the beginning and the end of a session ---
 
     pub(super) fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
-        if self.legs.len() >= self.config.limits.sessions {
+        let replaces = self.session(id).is_some();
+        if !replaces && self.legs.len() >= self.config.limits.sessions {
             return self.close_conn(now, conn, CloseReason::Overloaded);
         }
         // One session for each voice state: the newest Identify wins.
