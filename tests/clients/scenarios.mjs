@@ -181,6 +181,27 @@ const SCENARIOS = [
     },
   }))),
   {
+    name: "broken control link",
+    async play(stage, verdict) {
+      const scene = await call(stage, { speaker: "songbird", listeners: [["discordjs"]], frames: 500 });
+      await pause(2_000);
+      const back = stage.breakControl();
+      // Ordered while the link is down: it has to be carried out all the same.
+      stage.order({ do: "flags", user: scene.said.user, mute: true });
+      await back;
+      await pause(2_000);
+      stage.order({ do: "flags", user: scene.said.user, mute: false });
+      await finished(scene);
+      const heard = heardOf(scene.heard[0], scene.said.user);
+      verdict.expect("first and last frame", `${heard.first} ${heard.last}`, "0 499");
+      verdict.expect("gaps", heard.gaps, 1);
+      verdict.expect("frames unheard", 500 - heard.intact, (count) => count > 70 && count < 150);
+      verdict.expect("other frames", heard.wrong, 0);
+      for (const c of [scene.said, ...scene.heard]) verdict.expect("connections lost", c.summary?.closes?.length, 0);
+      return "resumed, the mute ordered meanwhile took effect, and no call broke";
+    },
+  },
+  {
     name: "restart of the chat server",
     async play(stage, verdict) {
       const scene = await call(stage, { speaker: "songbird", listeners: [["discordjs"]], frames: 500 });
