@@ -260,6 +260,9 @@ fn after_a_new_identify_what_is_stated_again_lives_and_the_rest_goes() {
     }
     assert_eq!(world.closed(cat.peer), Some(Some(4015)));
     assert_eq!((world.closed(ann.peer), world.closed(bob.peer)), (None, None));
+    let back = gateway(&mut world, 8);
+    world.send(back, &crate::people::resume(&cat.ticket, None));
+    assert_eq!(world.closed(back), Some(Some(4006)), "so that its library asks to join again");
 }
 
 // Clauses: L1.11

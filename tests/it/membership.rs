@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lvsp_core::command::Command;
-use lvsp_core::config::ControlClient;
+use lvsp_core::config::{ControlClient, Revision};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::ids::{ChannelId, ControlId, GuildId, UserId};
 use lvsp_core::limits::Millis;
@@ -221,9 +221,76 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The revisions in which everything is stated again after an IDENTIFY.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Draft,
+    Document,
+}
+
+impl Form {
+    const fn revision(self) -> Revision {
+        match self {
+            Self::Draft => Revision::Draft,
+            Self::Document => Revision::Document,
+        }
+    }
+
+    /// A user in a channel; flags that are not stated stay as they are in force.
+    fn place(self, user: u64, channel: u64, mute: Option<bool>) -> Value {
+        let mut message = request(user, channel);
+        if let Some(mute) = mute {
+            message["d"]["mute"] = json!(mute);
+        }
+        match self {
+            Self::Draft => message,
+            Self::Document => json!({"op": 6, "d": {"type": 3, "data": message["d"]}}),
+        }
+    }
+
+    fn mute(self, user: u64, channel: u64, mute: bool) -> Value {
+        let state =
+            json!({"user_id": user.to_string(), "channel_id": channel.to_string(), "mute": mute});
+        match self {
+            Self::Draft => json!({"op": 6, "d": {"type": 1, "info": state}}),
+            Self::Document => json!({"op": 6, "d": {"type": 6, "data": state}}),
+        }
+    }
+
+    fn leave(self, user: u64) -> Value {
+        let user = user.to_string();
+        match self {
+            Self::Draft => {
+                json!({"op": 6, "d": {"type": 1, "info": {"user_id": user, "channel_id": null}}})
+            }
+            Self::Document => json!({"op": 6, "d": {"type": 5, "data": {"user_id": user}}}),
+        }
+    }
+
+    fn destroy(self, channel: u64) -> Value {
+        let channel = channel.to_string();
+        match self {
+            Self::Draft => {
+                json!({"op": 6, "d": {"type": 0, "info": {"id": channel, "deleted": true}}})
+            }
+            Self::Document => json!({"op": 6, "d": {"type": 2, "data": {"channel_id": channel}}}),
+        }
+    }
+
+    /// The voice state that a message is about, if it is about one.
+    fn state_in(self, message: &Value) -> Option<&Value> {
+        let (kinds, key): (&[u64], _) = match self {
+            Self::Draft => (&[1], "info"),
+            Self::Document => (&[4, 5, 6], "data"),
+        };
+        let kind = message["d"]["type"].as_u64()?;
+        kinds.contains(&kind).then(|| &message["d"][key])
+    }
+}
+
 /// A chat server: what it holds true, what it has not said yet, and what it was told.
-#[derive(Default)]
 struct Model {
+    form: Form,
     chat: Option<PeerId>,
     states: BTreeMap<u64, (u64, bool)>,
     unsaid: Vec<Value>,
@@ -232,6 +299,17 @@ struct Model {
 }
 
 impl Model {
+    const fn new(form: Form) -> Self {
+        Self {
+            form,
+            chat: None,
+            states: BTreeMap::new(),
+            unsaid: Vec::new(),
+            view: BTreeMap::new(),
+            seq: 0,
+        }
+    }
+
     fn say(&mut self, world: &mut World, message: Value) {
         match self.chat {
             Some(chat) => world.send(chat, &message),
@@ -240,38 +318,30 @@ impl Model {
     }
 
     fn change(&mut self, world: &mut World, step: &Step) {
-        let voice = |user: u64, rest: Value| {
-            let mut info = rest;
-            info["user_id"] = json!(user.to_string());
-            json!({"op": 6, "d": {"type": 1, "info": info}})
-        };
+        let form = self.form;
         match *step {
             Step::Place(user, channel) => {
                 let known = self.states.get(&user).map(|(_, muted)| *muted);
                 self.states.insert(user, (channel, known.unwrap_or(false)));
-                let mut message = request(user, channel);
-                if known.is_none() {
-                    // What is not stated stays as it is in force, also in a state that the voice
-                    // server holds still and this one has forgotten.
-                    message["d"]["mute"] = json!(false);
-                }
-                self.say(world, message);
+                // What is not stated stays as it is in force, also in a state that the voice server
+                // holds still and this one has forgotten.
+                let stated = if known.is_none() { Some(false) } else { None };
+                self.say(world, form.place(user, channel, stated));
             }
             Step::Mute(user, mute) => {
                 if let Some((channel, muted)) = self.states.get_mut(&user) {
                     *muted = mute;
-                    let info = json!({"channel_id": channel.to_string(), "mute": mute});
-                    self.say(world, voice(user, info));
+                    let message = form.mute(user, *channel, mute);
+                    self.say(world, message);
                 }
             }
             Step::Leave(user) => {
                 self.states.remove(&user);
-                self.say(world, voice(user, json!({"channel_id": null})));
+                self.say(world, form.leave(user));
             }
             Step::Destroy(channel) => {
                 self.states.retain(|_, (place, _)| *place != channel);
-                let info = json!({"id": channel.to_string(), "deleted": true});
-                self.say(world, json!({"op": 6, "d": {"type": 0, "info": info}}));
+                self.say(world, form.destroy(channel));
             }
             Step::Lose => {
                 if let Some(chat) = self.chat.take() {
@@ -312,9 +382,7 @@ impl Model {
         self.unsaid.clear();
         self.view.clear();
         for (user, (channel, muted)) in self.states.clone() {
-            let mut message = request(user, channel);
-            message["d"]["mute"] = json!(muted);
-            self.say(world, message);
+            self.say(world, self.form.place(user, channel, Some(muted)));
         }
         self.listen(world, chat);
     }
@@ -327,8 +395,7 @@ impl Model {
 
     fn note(&mut self, message: &Value) {
         self.seq = message["s"].as_u64().unwrap_or(self.seq);
-        if message["d"]["type"] == 1 {
-            let info = &message["d"]["info"];
+        if let Some(info) = self.form.state_in(message) {
             let number = |key: &str| info[key].as_str().and_then(|text| text.parse::<u64>().ok());
             let user = number("user_id").expect("a user");
             match number("channel_id") {
@@ -348,13 +415,15 @@ proptest! {
     // Clauses: L2.3, L3.1, L6.2
     #[test]
     fn any_history_of_the_link_ends_in_what_was_stated_last(
+        form in prop_oneof![Just(Form::Draft), Just(Form::Document)],
         steps in prop::collection::vec(step(), 1..60),
     ) {
         let mut world = World::with(|config| {
+            config.control_clients[0].revision = form.revision();
             config.limits.reservation_ms = Millis(3_600_000);
             config.control_grace = Duration::from_secs(86_400);
         });
-        let mut model = Model::default();
+        let mut model = Model::new(form);
         model.identify(&mut world);
         for step in &steps {
             model.change(&mut world, step);

@@ -96,6 +96,30 @@ fn litecord_joins_without_a_revision_configured_and_is_told_nothing_that_it_clos
     assert_eq!(world.closed(litecord.chat), None);
 }
 
+/// The deployed code raises on CHANNEL_ASSIGN and closes with 4000. Configured wrongly, it is sent
+/// one with every join.
+// Clauses: L2.6, L5.3
+#[test]
+fn calls_survive_a_litecord_that_closes_on_each_assign() {
+    let mut world = World::with(|config| {
+        config.control_clients[0].revision = Revision::Litecord;
+        config.control_clients[0].litecord_assign = true;
+    });
+    let mut voices = Vec::new();
+    for user in [1001, 1002] {
+        let (chat, _) = identify(&mut world);
+        Litecord { chat }.join(&mut world, user, CHANNEL);
+        let told = world.take_all(chat);
+        assert_eq!(told[0]["d"]["type"], 1, "CHANNEL_ASSIGN: {}", told[0]);
+        let ticket = ticket(user, &told[1]["d"]["data"]);
+        world.close(chat, 4000);
+        assert!(world.ended(chat).is_some());
+        voices.push(connect(&mut world, ticket, AES.0, AES.1));
+    }
+    let sent = voices[0].speak(&mut world, b"all the same");
+    assert_eq!(voices[1].hear(&sent).len(), 1);
+}
+
 // Clauses: L5.1
 #[test]
 fn two_joins_in_a_row_are_two_answers() {
