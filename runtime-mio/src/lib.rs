@@ -17,6 +17,7 @@ mod control_thread;
 pub mod demo;
 pub mod development;
 mod entropy;
+mod load;
 mod logging;
 mod media_thread;
 mod outbox;
