@@ -137,7 +137,7 @@ fn channels_are_created_updated_and_destroyed() {
     join(&mut world, chat, 1001, CHANNEL, AES);
 }
 
-// Clauses: L3.2, L3.3, L4.3
+// Clauses: L3.2, L3.3, L4.3, L4.9
 #[test]
 fn a_join_into_an_unknown_channel_creates_it_first() {
     let mut world = World::new();

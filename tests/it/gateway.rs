@@ -65,6 +65,24 @@ fn a_wrong_secret_is_refused_with_4004() {
     }
 }
 
+// Clauses: V3.11
+#[test]
+fn a_stranger_is_not_told_which_guilds_are_known() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = place(&mut world, chat, 1001, CHANNEL);
+    // A chat server that is new here is given time to state what a client asks for.
+    world.advance(Duration::from_secs(31));
+    for (server, user) in [(GUILD + 1, "1001"), (GUILD, "1002")] {
+        let peer = gateway(&mut world, 8);
+        let mut message = identify(&ann);
+        message["d"]["server_id"] = json!(server.to_string());
+        message["d"]["user_id"] = json!(user);
+        world.send(peer, &message);
+        assert_eq!(world.closed(peer), Some(Some(4004)), "{server} {user}");
+    }
+}
+
 // Clauses: V2.2
 #[test]
 fn messages_before_identify_are_refused_but_heartbeats_answered() {

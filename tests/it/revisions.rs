@@ -335,7 +335,7 @@ fn the_revision_outlives_a_resume() {
     assert_eq!(told[1]["d"]["resumed"], true);
 }
 
-// Clauses: L2.4
+// Clauses: L2.4, L2.8
 #[test]
 fn a_resume_at_a_voice_server_that_restarted_is_never_called_one() {
     for revision in [Revision::Auto, Revision::Litecord, Revision::Document] {
@@ -349,6 +349,10 @@ fn a_resume_at_a_voice_server_that_restarted_is_never_called_one() {
         let told = world.take_all(chat);
         assert_eq!(told.len(), 1, "there is no state: {told:?}");
         assert_eq!(told[0]["d"]["resumed"], false, "{revision:?}");
+        let kind = if revision == Revision::Document { 3 } else { 4 };
+        let create = json!({"user_id": "1001", "channel_id": CHANNEL.to_string()});
+        world.send(chat, &info(kind, create));
+        assert_eq!(world.take(chat)["s"], 1, "numbers begin anew: {revision:?}");
     }
 }
 
