@@ -277,6 +277,23 @@ fn a_second_connection_waits_until_the_first_has_shown_that_it_lives() {
     assert_eq!(world.closed(second), Some(Some(4000)));
     assert_eq!(world.closed(first), None);
 
+    // So is one that resumes what is not this session.
+    let mut world = World::new();
+    let first = chat_server(&mut world);
+    let resume = json!({"op": 2, "d": {"token": SECRET, "seq": 0, "session": "of somebody else"}});
+    let second = world.connect(Plane::Control, "/");
+    world.take(second);
+    world.send(second, &resume);
+    assert_eq!((world.closed(first), world.closed(second)), (None, Some(Some(4000))));
+    world.set_reading(first, false);
+    let second = world.connect(Plane::Control, "/");
+    world.take(second);
+    world.send(second, &resume);
+    world.advance(Duration::from_secs(5));
+    let ready = world.take(second);
+    assert_eq!((&ready["op"], &ready["d"]["resumed"]), (&json!(3), &json!(false)));
+    assert_eq!(world.ended(first), Some(Shutdown::Abrupt));
+
     // It does not read: five seconds later the newcomer takes over.
     let mut world = World::new();
     let first = chat_server(&mut world);
