@@ -60,26 +60,7 @@ impl Server {
             self.remove_member(now, old, GoneReason::Moved);
         }
         flags.apply(placement.flags);
-        let session_id = match placement.session_id {
-            Some(given) => given,
-            None => Secret::new(self.entropy.hex::<16>()),
-        };
-        let token = match placement.token {
-            Some(given) => given,
-            None => self.draw_token(),
-        };
-        let member = Member {
-            client,
-            room,
-            user,
-            guild,
-            session_id,
-            token,
-            flags,
-            confirmed: true,
-            calm_until: Timestamp::ZERO,
-            session: None,
-        };
+        let member = self.new_member(client, room, guild, flags, placement);
         let Some(id) = self.membership.add_member(member) else {
             return Err(Refused::Unknown("channel"));
         };
@@ -88,6 +69,37 @@ impl Server {
         self.tell_voice_state(now, id, true);
         self.retry_held(now, channel, guild, user);
         Ok(())
+    }
+
+    /// A voice state with the secrets that its chat server gave, or with new ones.
+    fn new_member(
+        &mut self,
+        client: ControlId,
+        room: RoomId,
+        guild: Option<GuildId>,
+        flags: VoiceFlags,
+        placement: Placement,
+    ) -> Member {
+        let session_id = match placement.session_id {
+            Some(given) => given,
+            None => Secret::new(self.entropy.hex::<16>()),
+        };
+        let token = match placement.token {
+            Some(given) => given,
+            None => self.draw_token(),
+        };
+        Member {
+            client,
+            room,
+            user: placement.user,
+            guild,
+            session_id,
+            token,
+            flags,
+            confirmed: true,
+            calm_until: Timestamp::ZERO,
+            session: None,
+        }
     }
 
     fn check_room_for(
