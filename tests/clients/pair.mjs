@@ -21,7 +21,8 @@ pair.mjs [--server FILE] [--songbird FILE] [--only TEXT] [--logs DIR]
 
 const FRAMES = 300; // 6 s of speech
 const SPEAKER_SECONDS = 10; // 1 s of pause, the speech, and time for a late start on a busy machine
-const LISTENER_SECONDS = SPEAKER_SECONDS + 6; // there before the speaker, and still there after it
+// There before the speaker, and still there after it, also where a library takes its time to start.
+const LISTENER_SECONDS = SPEAKER_SECONDS + 12;
 const READY_MS = 20_000;
 const CONNECT_MS = 20_000; // the clients themselves give up after 10 s
 const SPARE_MS = 20_000; // between a client's last second and its last line

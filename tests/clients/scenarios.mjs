@@ -28,7 +28,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 async function call(stage, { speaker, listeners, frames, speak = [], stay = 0 }) {
   const seconds = (frames * FRAME_MS) / 1000 + 4 + stay;
   const heard = listeners.map(([kind, channel = CHANNEL, args = []]) =>
-    stage.client(kind, channel, ["--role", "listen", "--seconds", seconds + 6, ...args]));
+    stage.client(kind, channel, ["--role", "listen", "--seconds", seconds + 12, ...args]));
   await Promise.all(heard.map((client) => client.connected));
   const said = stage.client(speaker, CHANNEL, ["--role", "speak", "--seconds", seconds, "--frames", frames, ...speak]);
   await said.connected;
@@ -97,7 +97,7 @@ const SCENARIOS = [
     async play(stage, verdict) {
       const scene = await call(stage, { speaker: "discordjs", listeners: [["songbird"]], frames: 400 });
       await pause(1_500);
-      const newcomer = stage.client(late, CHANNEL, ["--role", "listen", "--seconds", 12]);
+      const newcomer = stage.client(late, CHANNEL, ["--role", "listen", "--seconds", 18]);
       await finished(scene, [newcomer]);
       verdict.whole("the first listener", heardOf(scene.heard[0], scene.said.user), 400);
       const heard = heardOf(newcomer, scene.said.user);
