@@ -134,6 +134,13 @@ fn channels_are_created_updated_and_destroyed() {
     let late = gateway(&mut world, 8);
     world.send(late, &identify(&ann.ticket));
     assert_eq!(world.closed(late), Some(Some(4022)), "a tombstone answers, nobody waits");
+    let late = gateway(&mut world, 8);
+    world.send(late, &crate::people::resume(&ann.ticket, None));
+    assert_eq!(world.closed(late), Some(Some(4006)));
+    world.advance(Duration::from_secs(61));
+    let late = gateway(&mut world, 8);
+    world.send(late, &identify(&ann.ticket));
+    assert_eq!(world.closed(late), Some(Some(4004)), "a minute later nobody remembers");
     join(&mut world, chat, 1001, CHANNEL, AES);
 }
 
@@ -263,6 +270,31 @@ fn after_a_new_identify_what_is_stated_again_lives_and_the_rest_goes() {
     let back = gateway(&mut world, 8);
     world.send(back, &crate::people::resume(&cat.ticket, None));
     assert_eq!(world.closed(back), Some(Some(4006)), "so that its library asks to join again");
+}
+
+// Clauses: L6.2
+#[test]
+fn restatements_without_end_keep_nobody_else_for_more_than_five_minutes() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let cat = join(&mut world, chat, 1003, CHANNEL, AES);
+    world.cut(chat);
+    let chat = chat_server(&mut world);
+    let again = json!({"op": 7, "d": {"user_id": "1001", "channel_id": CHANNEL.to_string(),
+        "guild_id": GUILD.to_string()}});
+    for second in 0..300u32 {
+        assert_eq!(world.closed(cat.peer), None, "after {second} s");
+        if second % 20 == 0 {
+            world.send(chat, &again);
+        }
+        for voice in [&ann, &cat] {
+            world.send(voice.peer, &json!({"op": 3, "d": 1}));
+        }
+        world.advance(Duration::from_secs(1));
+    }
+    assert_eq!(world.closed(cat.peer), Some(Some(4015)));
+    assert_eq!(world.closed(ann.peer), None);
 }
 
 // Clauses: L1.11
