@@ -204,6 +204,10 @@ limits! {
     control_replay_ms: Millis = Millis(300_000), 1_000..=86_400_000;
     /// Failed IDENTIFYs of one address within a minute before it is refused for a minute.
     control_failures: u64 = 5, 1..=1_000;
+    /// Channels and voice states of one chat server that are yet to be told of, gone ones included.
+    /// Over it that chat server is dropped as a slow reader and told everything when it resumes.
+    /// Exhausted by a chat server that orders without reading; keep it above all that it may have.
+    control_news: usize = 500_000, 16..=30_000_000;
     /// Bytes of a state dump that may wait on a control connection.
     control_dump_bytes: usize = 65_536, 4_096..=1_048_576;
     /// From the last re-statement to the removal of what was not stated again.
@@ -212,6 +216,8 @@ limits! {
     reconcile_total_ms: Millis = Millis(300_000), 1_000..=3_600_000;
     /// How long a destroyed channel answers voice clients with 4022 instead of waiting.
     tombstone_ms: Millis = Millis(60_000), 1_000..=3_600_000;
+    /// Destroyed channels that are remembered for that; of more, the newest are not.
+    tombstones: usize = 10_000, 1..=1_000_000;
     /// Channels of one chat server.
     channels: usize = 100_000, 1..=10_000_000;
     /// Voice states of one chat server.

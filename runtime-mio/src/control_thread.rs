@@ -20,9 +20,11 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::accept::Listeners;
 use crate::clock;
+use crate::load::LoadMeter;
 use crate::logging;
 use crate::queue::Queue;
 use crate::runtime::Requests;
+use crate::sys;
 use crate::tcp::{self, Progress, Tcp};
 use crate::turns::{Budgets, ControlCounters};
 
@@ -54,6 +56,7 @@ pub(crate) struct ControlThread {
     requests: Arc<Requests>,
     budgets: Budgets,
     counters: Arc<ControlCounters>,
+    load: LoadMeter,
     buffer: Vec<u8>,
 }
 
@@ -82,6 +85,7 @@ impl ControlThread {
             parts.handshakes_per_s,
             parts.connections_max,
         )?;
+        let load = LoadMeter::new(1 + parts.relays.len());
         Ok(Self {
             server: parts.server,
             poll: parts.poll,
@@ -98,6 +102,7 @@ impl ControlThread {
             requests: parts.requests,
             budgets: parts.budgets,
             counters: parts.counters,
+            load,
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -174,7 +179,19 @@ impl ControlThread {
         }
         self.act();
         self.write();
+        self.note_load();
         self.counters.note_turn();
+    }
+
+    /// Tells the server how busy this process is; chat servers learn it with their next heartbeat.
+    fn note_load(&mut self) {
+        let now = clock::now();
+        if self.load.is_due(now)
+            && let Some(used) = sys::processor_time()
+            && let Some(load) = self.load.look(now, used)
+        {
+            self.server.set_host_load(load);
+        }
     }
 
     fn obey_requests(&mut self) {

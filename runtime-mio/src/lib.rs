@@ -20,6 +20,7 @@ pub mod demo;
 pub mod development;
 mod entropy;
 mod inherited;
+mod load;
 mod logging;
 mod media_thread;
 mod outbox;

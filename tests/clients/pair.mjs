@@ -21,7 +21,9 @@ pair.mjs [--server FILE] [--songbird FILE] [--only TEXT] [--logs DIR]
 
 const FRAMES = 300; // 6 s of speech
 const SPEAKER_SECONDS = 10; // 1 s of pause, the speech, and time for a late start on a busy machine
-const LISTENER_SECONDS = SPEAKER_SECONDS + 6; // there before the speaker, and still there after it
+// The listener is there before the speaker, and still there after it, however long that takes to start.
+const LISTENER_SECONDS = 60;
+const AFTER_FIRST_SECONDS = 14;
 const READY_MS = 20_000;
 const CONNECT_MS = 20_000; // the clients themselves give up after 10 s
 const SPARE_MS = 20_000; // between a client's last second and its last line
@@ -88,7 +90,7 @@ function startClient(run, direction, role, voice) {
     "--guild-id", GUILD, "--channel-id", direction.channel, "--user-id", direction.users[role], "--ca", ca,
   ];
   if (role === "speaker") args.push("--role", "speak", "--seconds", SPEAKER_SECONDS, "--frames", FRAMES);
-  else args.push("--role", "listen", "--seconds", LISTENER_SECONDS);
+  else args.push("--role", "listen", "--seconds", LISTENER_SECONDS, "--after-first", AFTER_FIRST_SECONDS);
   if (role === "speaker" && direction.speakerMode) args.push("--mode", direction.speakerMode);
 
   const name = `${direction.name} ${role}`.replace(/[^a-z]+/g, "-");

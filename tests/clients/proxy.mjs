@@ -1,4 +1,4 @@
-// A TCP relay in front of the voice gateway, so that connections can be broken under the clients.
+// A TCP relay in front of a listener, so that connections can be broken under those who connect.
 import { connect, createServer } from "node:net";
 
 export class Proxy {

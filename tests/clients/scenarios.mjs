@@ -20,20 +20,24 @@ const XCHACHA = "aead_xchacha20_poly1305_rtpsize";
 const TAIL_LINES = 25;
 const SPARE_MS = 30_000;
 const FRAME_MS = 20;
+const PATIENCE_SECONDS = 90;
 
 const pause = (ms) => new Promise((go) => setTimeout(go, ms));
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** A listener that stays so many seconds once it hears somebody, however long that takes to start. */
+const listen = (seconds) => ["--role", "listen", "--seconds", PATIENCE_SECONDS, "--after-first", seconds];
 
 /** A speaker of `frames` frames and the listeners that are there before it. */
 async function call(stage, { speaker, listeners, frames, speak = [], stay = 0 }) {
   const seconds = (frames * FRAME_MS) / 1000 + 4 + stay;
   const heard = listeners.map(([kind, channel = CHANNEL, args = []]) =>
-    stage.client(kind, channel, ["--role", "listen", "--seconds", seconds + 6, ...args]));
+    stage.client(kind, channel, [...listen(seconds + 2), ...args]));
   await Promise.all(heard.map((client) => client.connected));
   const said = stage.client(speaker, CHANNEL, ["--role", "speak", "--seconds", seconds, "--frames", frames, ...speak]);
   await said.connected;
   const began = await Promise.race(heard.map((client) => client.event((e) => e.ev === "first-frame", "a frame", SPARE_MS)));
-  return { said, heard, began, ends: seconds * 1000 + SPARE_MS };
+  return { said, heard, began, ends: (PATIENCE_SECONDS + seconds) * 1000 + SPARE_MS };
 }
 
 const finished = ({ said, heard, ends }, more = []) =>
@@ -97,7 +101,7 @@ const SCENARIOS = [
     async play(stage, verdict) {
       const scene = await call(stage, { speaker: "discordjs", listeners: [["songbird"]], frames: 400 });
       await pause(1_500);
-      const newcomer = stage.client(late, CHANNEL, ["--role", "listen", "--seconds", 12]);
+      const newcomer = stage.client(late, CHANNEL, listen(10));
       await finished(scene, [newcomer]);
       verdict.whole("the first listener", heardOf(scene.heard[0], scene.said.user), 400);
       const heard = heardOf(newcomer, scene.said.user);
@@ -180,6 +184,27 @@ const SCENARIOS = [
       return `both came back by themselves, ${900 - heard.intact} frames lost meanwhile`;
     },
   }))),
+  {
+    name: "broken control link",
+    async play(stage, verdict) {
+      const scene = await call(stage, { speaker: "songbird", listeners: [["discordjs"]], frames: 500 });
+      await pause(2_000);
+      const back = stage.breakControl();
+      // Ordered while the link is down: it has to be carried out all the same.
+      stage.order({ do: "flags", user: scene.said.user, mute: true });
+      await back;
+      await pause(2_000);
+      stage.order({ do: "flags", user: scene.said.user, mute: false });
+      await finished(scene);
+      const heard = heardOf(scene.heard[0], scene.said.user);
+      verdict.expect("first and last frame", `${heard.first} ${heard.last}`, "0 499");
+      verdict.expect("gaps", heard.gaps, 1);
+      verdict.expect("frames unheard", 500 - heard.intact, (count) => count > 70 && count < 150);
+      verdict.expect("other frames", heard.wrong, 0);
+      for (const c of [scene.said, ...scene.heard]) verdict.expect("connections lost", c.summary?.closes?.length, 0);
+      return "resumed, the mute ordered meanwhile took effect, and no call broke";
+    },
+  },
   {
     name: "restart of the chat server",
     async play(stage, verdict) {

@@ -1,5 +1,5 @@
-// What a scenario needs around it: a voice server, a chat server that orders it about, a proxy
-// between the clients and the gateway, and the clients themselves. Everything on loopback.
+// What a scenario needs around it: a voice server, a chat server that orders it about, proxies in
+// front of both listeners, and the clients themselves. Everything on loopback.
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -53,6 +53,7 @@ export class Stage {
     mkdirSync(stage.dir, { recursive: true });
     stage.ports = await freePorts();
     stage.proxy = await Proxy.open(stage.ports.gateway);
+    stage.controlProxy = await Proxy.open(stage.ports.control);
     stage.secret = randomBytes(24).toString("hex");
     const control = `revision = "litecord"\nauth = "hmac"\nhealth = "best-is-0"\n${config.control ?? ""}`;
     const all = { ...config, control, endpoint: stage.proxy.port };
@@ -64,10 +65,19 @@ export class Stage {
 
   async #startChat() {
     this.chat = this.#start("chat-server", process.execPath, [
-      here("litecord/litecord.mjs"), "--control", this.ports.control, "--ca", this.options.ca, "--secret", this.secret,
+      here("litecord/litecord.mjs"), "--control", this.controlProxy.port, "--ca", this.options.ca, "--secret", this.secret,
       "--port", this.ports.chat, "--state", join(this.dir, "states.json"), "--guild", GUILD,
     ], { input: true });
     await this.chat.line((line) => parse(line).ev === "ready", "READY", READY_MS);
+  }
+
+  /** Breaks the control link; resolves when the chat server has resumed. */
+  async breakControl() {
+    const before = this.chat.lines.length;
+    this.controlProxy.breakAll();
+    const resumed = (line) => parse(line).ev === "ready" && parse(line).resumed;
+    const again = (line) => resumed(line) && this.chat.lines.slice(before).includes(line);
+    await this.chat.line(again, "a RESUME", READY_MS);
   }
 
   /** Another process with the same database. */
@@ -114,6 +124,7 @@ export class Stage {
 
   async close() {
     this.proxy.close();
+    this.controlProxy.close();
     await Promise.all(this.programs.map((program) => program.stop()));
   }
 }

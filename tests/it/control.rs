@@ -134,10 +134,17 @@ fn channels_are_created_updated_and_destroyed() {
     let late = gateway(&mut world, 8);
     world.send(late, &identify(&ann.ticket));
     assert_eq!(world.closed(late), Some(Some(4022)), "a tombstone answers, nobody waits");
+    let late = gateway(&mut world, 8);
+    world.send(late, &crate::people::resume(&ann.ticket, None));
+    assert_eq!(world.closed(late), Some(Some(4006)));
+    world.advance(Duration::from_secs(61));
+    let late = gateway(&mut world, 8);
+    world.send(late, &identify(&ann.ticket));
+    assert_eq!(world.closed(late), Some(Some(4004)), "a minute later nobody remembers");
     join(&mut world, chat, 1001, CHANNEL, AES);
 }
 
-// Clauses: L3.2, L3.3, L4.3
+// Clauses: L3.2, L3.3, L4.3, L4.9
 #[test]
 fn a_join_into_an_unknown_channel_creates_it_first() {
     let mut world = World::new();
@@ -173,8 +180,16 @@ fn leaving_twice_is_leaving_once() {
         assert_eq!(world.take(chat)["d"]["info"]["channel_id"], Value::Null);
     }
     let ticket = place(&mut world, chat, 1001, CHANNEL);
-    world.send(chat, &info(1, &json!({"session_id": ticket.session_id})));
+    let by_session = info(1, &json!({"session_id": ticket.session_id}));
+    world.send(chat, &by_session);
     assert_eq!(world.take(chat)["d"]["info"]["user_id"], "1001");
+    world.send(chat, &by_session);
+    let gone = world.take(chat)["d"]["info"].clone();
+    assert_eq!(
+        (&gone["session_id"], &gone["channel_id"]),
+        (&json!(ticket.session_id), &json!(null))
+    );
+    assert!(gone.get("user_id").is_none(), "nobody knows any more whose it was");
 }
 
 // Clauses: L4.7
@@ -252,6 +267,34 @@ fn after_a_new_identify_what_is_stated_again_lives_and_the_rest_goes() {
     }
     assert_eq!(world.closed(cat.peer), Some(Some(4015)));
     assert_eq!((world.closed(ann.peer), world.closed(bob.peer)), (None, None));
+    let back = gateway(&mut world, 8);
+    world.send(back, &crate::people::resume(&cat.ticket, None));
+    assert_eq!(world.closed(back), Some(Some(4006)), "so that its library asks to join again");
+}
+
+// Clauses: L6.2
+#[test]
+fn restatements_without_end_keep_nobody_else_for_more_than_five_minutes() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let cat = join(&mut world, chat, 1003, CHANNEL, AES);
+    world.cut(chat);
+    let chat = chat_server(&mut world);
+    let again = json!({"op": 7, "d": {"user_id": "1001", "channel_id": CHANNEL.to_string(),
+        "guild_id": GUILD.to_string()}});
+    for second in 0..300u32 {
+        assert_eq!(world.closed(cat.peer), None, "after {second} s");
+        if second % 20 == 0 {
+            world.send(chat, &again);
+        }
+        for voice in [&ann, &cat] {
+            world.send(voice.peer, &json!({"op": 3, "d": 1}));
+        }
+        world.advance(Duration::from_secs(1));
+    }
+    assert_eq!(world.closed(cat.peer), Some(Some(4015)));
+    assert_eq!(world.closed(ann.peer), None);
 }
 
 // Clauses: L1.11
@@ -265,6 +308,23 @@ fn a_second_connection_waits_until_the_first_has_shown_that_it_lives() {
     world.send(second, &json!({"op": 1, "d": {"token": SECRET}}));
     assert_eq!(world.closed(second), Some(Some(4000)));
     assert_eq!(world.closed(first), None);
+
+    // So is one that resumes what is not this session.
+    let mut world = World::new();
+    let first = chat_server(&mut world);
+    let resume = json!({"op": 2, "d": {"token": SECRET, "seq": 0, "session": "of somebody else"}});
+    let second = world.connect(Plane::Control, "/");
+    world.take(second);
+    world.send(second, &resume);
+    assert_eq!((world.closed(first), world.closed(second)), (None, Some(Some(4000))));
+    world.set_reading(first, false);
+    let second = world.connect(Plane::Control, "/");
+    world.take(second);
+    world.send(second, &resume);
+    world.advance(Duration::from_secs(5));
+    let ready = world.take(second);
+    assert_eq!((&ready["op"], &ready["d"]["resumed"]), (&json!(3), &json!(false)));
+    assert_eq!(world.ended(first), Some(Shutdown::Abrupt));
 
     // It does not read: five seconds later the newcomer takes over.
     let mut world = World::new();

@@ -11,20 +11,21 @@ use crate::people::{CHANNEL, GUILD, chat_server, gateway, identify, join, place,
 use crate::world::World;
 
 /// What a client sends behind a proper Identify, and the close code that it gets.
-// Clauses: V2.1, V2.9
+// Clauses: V2.1, V2.9, V2.21
 #[test]
 fn mistakes_get_the_code_that_the_reference_names() {
     let udp = |mode: &str| {
         json!({"op": 1, "d": {"protocol": "udp",
             "data": {"address": "198.51.100.20", "port": 4000, "mode": mode}}})
     };
-    let cases: [(&str, String, u16); 9] = [
+    let cases: [(&str, String, u16); 10] = [
         ("no JSON", "{\"op\":3,".to_owned(), 4002),
         ("an array", "[3,{\"t\":1}]".to_owned(), 4002),
         ("a key twice", "{\"op\":3,\"op\":3,\"d\":1}".to_owned(), 4002),
         ("too deep", format!("{{\"op\":3,\"d\":{}1{}}}", "[".repeat(20), "]".repeat(20)), 4002),
         ("a fraction", "{\"op\":1.0,\"d\":{}}".to_owned(), 4020),
         ("a missing field", "{\"op\":1,\"d\":{\"data\":{}}}".to_owned(), 4020),
+        ("another's SSRC", json!({"op": 5, "d": {"speaking": 1, "ssrc": 4}}).to_string(), 4020),
         ("an unknown mode", udp("plain").to_string(), 4016),
         ("a mode not offered", udp("xsalsa20_poly1305").to_string(), 4016),
         (
@@ -61,6 +62,24 @@ fn a_wrong_secret_is_refused_with_4004() {
         message["d"][field] = json!("1002");
         world.send(peer, &message);
         assert_eq!(world.closed(peer), Some(Some(4004)), "{field}");
+    }
+}
+
+// Clauses: V3.11
+#[test]
+fn a_stranger_is_not_told_which_guilds_are_known() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = place(&mut world, chat, 1001, CHANNEL);
+    // A chat server that is new here is given time to state what a client asks for.
+    world.advance(Duration::from_secs(31));
+    for (server, user) in [(GUILD + 1, "1001"), (GUILD, "1002")] {
+        let peer = gateway(&mut world, 8);
+        let mut message = identify(&ann);
+        message["d"]["server_id"] = json!(server.to_string());
+        message["d"]["user_id"] = json!(user);
+        world.send(peer, &message);
+        assert_eq!(world.closed(peer), Some(Some(4004)), "{server} {user}");
     }
 }
 
@@ -111,17 +130,54 @@ fn what_an_audio_server_has_no_use_for_is_tolerated() {
         json!({"op": 15, "d": {"any": 100, "pixelCounts": {}}}),
         json!({"op": 23, "d": {"transition_id": 10}}),
         json!({"op": 31, "d": {"transition_id": 10}}),
+        json!({"op": 18, "d": {"user_id": "1001", "flags": null}}),
+        json!({"op": 20, "d": {"user_id": "1001", "platform": 0}}),
         json!({"op": 77, "d": null}),
+        json!({"op": 78}),
     ] {
         world.send(ann.peer, &message);
     }
     world.send_binary(ann.peer, &[26, 1, 2, 3]);
+    world.send_binary(ann.peer, &[]);
     assert!(world.take_all(ann.peer).is_empty());
     assert_eq!(world.closed(ann.peer), None);
     assert_eq!(bob.hear(&ann.speak(&mut world, b"still here")).len(), 1);
     world.send(ann.peer, &json!({"op": 16, "d": {}}));
     let versions = world.take(ann.peer);
     assert!(versions["d"]["voice"].is_string() && versions["d"]["rtc_worker"].is_string());
+}
+
+// Clauses: V2.21
+#[test]
+fn speaking_may_name_no_ssrc_or_any_of_the_sessions_own() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    world.take_all(bob.peer);
+    let named = [json!(ann.ssrc), json!(ann.ssrc + 3), json!(0), json!(null)];
+    for (ssrc, speaking) in named.into_iter().zip([1, 0, 1, 0]) {
+        world.send(ann.peer, &json!({"op": 5, "d": {"speaking": speaking, "ssrc": ssrc}}));
+        let told = world.take(bob.peer);
+        assert_eq!(
+            told["d"],
+            json!({"speaking": speaking, "ssrc": ann.ssrc, "user_id": "1001"}),
+            "the session's SSRC, whatever the client wrote: {ssrc}"
+        );
+    }
+}
+
+// Clauses: V2.19
+#[test]
+fn a_client_without_a_route_loses_its_connection_and_keeps_its_session() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    world.send(ann.peer, &json!({"op": 32, "d": {}}));
+    assert_eq!(world.ended(ann.peer), Some(Shutdown::Abrupt));
+    let again = gateway(&mut world, 8);
+    world.send(again, &crate::people::resume(&ann.ticket, None));
+    assert_eq!(world.take(again)["op"], 9);
 }
 
 // Clauses: V2.11

@@ -132,8 +132,30 @@ fn a_muted_speaker_is_silent_until_it_is_unmuted() {
         assert!(world.take_all(bob.peer).is_empty(), "no speaking of one who is kept silent");
 
         flag(&mut world, chat, 1001, &json!({kept_silent: false}));
+        let told = world.take_all(bob.peer);
+        let speaking = of_op(&told, 5);
+        assert_eq!(speaking.len(), 1, "{kept_silent}: what it stated is in force again");
+        assert_eq!(speaking[0]["d"]["speaking"], 1);
         assert_eq!(bob.hear(&ann.speak(&mut world, b"heard")).len(), 1);
+        assert!(world.take_all(bob.peer).is_empty(), "nothing is said twice");
     }
+}
+
+// Clauses: V2.13
+#[test]
+fn a_newcomer_is_told_who_is_speaking_at_that_moment() {
+    let mut world = World::new();
+    let (chat, ann, bob) = pair(&mut world);
+    world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 1, "delay": 0, "ssrc": ann.ssrc}}));
+    let cat = join(&mut world, chat, 1003, CHANNEL, AES);
+    let told = world.take_all(cat.peer);
+    assert_eq!(
+        of_op(&told, 5).iter().map(|speaking| speaking["d"].clone()).collect::<Vec<_>>(),
+        [
+            json!({"speaking": 1, "ssrc": ann.ssrc, "user_id": "1001"}),
+            json!({"speaking": 0, "ssrc": bob.ssrc, "user_id": "1002"}),
+        ]
+    );
 }
 
 // Clauses: L4.5, V4.11

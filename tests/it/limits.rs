@@ -3,14 +3,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use lvsp_core::config::ControlClient;
+use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::output::{Plane, Shutdown};
 use lvsp_core::reasons::Refused;
 use serde_json::json;
 
 use crate::lifecycle::{AES, XCHACHA};
-use crate::people::{CHANNEL, GUILD, chat_server, gateway, identify, join, place, resume};
-use crate::world::World;
+use crate::people::{
+    CHANNEL, GUILD, OTHER_CHANNEL, chat_server, gateway, identify, join, place, resume,
+};
+use crate::world::{SECRET, World};
 
 fn world(limits: Limits) -> World {
     World::with(|config| config.limits = limits)
@@ -30,6 +34,72 @@ fn limits_refuse_without_closing() {
     );
     assert!(world.take(chat).to_string().contains("members_per_channel"));
     assert_eq!(world.closed(chat), None);
+}
+
+// Clauses: L7.1
+#[test]
+fn one_chat_server_cannot_use_up_what_another_may_have() {
+    const OTHER: &str = "another secret of more than 32 bytes";
+    let limits = Limits { channels: 1, voice_states: 1, ..Limits::default() };
+    let mut world = World::with(|config| {
+        config.limits = limits;
+        let secret = ControlSecret::new(OTHER.to_owned()).expect("long enough");
+        config.control_clients.push(ControlClient::new("other".to_owned(), secret));
+    });
+    for token in [SECRET, OTHER] {
+        let chat = world.connect(Plane::Control, "/");
+        world.take(chat);
+        world.send(chat, &json!({"op": 1, "d": {"token": token, "features": ["errors"]}}));
+        place(&mut world, chat, 1001, CHANNEL);
+        for (user, channel, limit) in
+            [(1002, CHANNEL, "voice_states"), (1001, OTHER_CHANNEL, "channels")]
+        {
+            let d = json!({"user_id": user, "channel_id": channel, "guild_id": GUILD});
+            world.send(chat, &json!({"op": 7, "d": d}));
+            let refusal = world.take(chat)["d"]["error"]["message"].clone();
+            assert_eq!(refusal, json!(format!("limit reached: {limit}")));
+        }
+    }
+}
+
+// Clauses: V2.22
+#[test]
+fn one_session_too_many_is_told_to_try_later() {
+    let mut world = world(Limits { sessions: 2, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let mut ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    let cat = place(&mut world, chat, 1003, CHANNEL);
+    let late = gateway(&mut world, 8);
+    world.send(late, &identify(&cat));
+    assert_eq!(world.closed(late), Some(Some(1013)));
+    assert_eq!(bob.hear(&ann.speak(&mut world, b"unaffected")).len(), 1);
+    let anew = gateway(&mut world, 8);
+    world.send(anew, &identify(&ann.ticket));
+    assert_eq!(world.take(anew)["op"], 2, "in place of its own session");
+    let gone = json!({"user_id": "1002", "channel_id": null});
+    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    let again = gateway(&mut world, 8);
+    world.send(again, &identify(&cat));
+    assert_eq!(world.take(again)["op"], 2, "there is room");
+}
+
+#[test]
+fn destroyed_channels_are_remembered_up_to_a_limit() {
+    let mut world = world(Limits { tombstones: 1, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let mut tickets = Vec::new();
+    for (user, channel) in [(1001, CHANNEL), (1002, OTHER_CHANNEL)] {
+        tickets.push(place(&mut world, chat, user, channel));
+        let gone = json!({"id": channel.to_string(), "deleted": true});
+        world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+    }
+    for (ticket, code) in tickets.iter().zip([4022, 4004]) {
+        let late = gateway(&mut world, 8);
+        world.send(late, &identify(ticket));
+        world.advance(Duration::from_secs(3));
+        assert_eq!(world.closed(late), Some(Some(code)));
+    }
 }
 
 // Clauses: V3.8

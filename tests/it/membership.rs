@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lvsp_core::command::Command;
-use lvsp_core::config::ControlClient;
+use lvsp_core::config::{ControlClient, Revision};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::ids::{ChannelId, ControlId, GuildId, UserId};
 use lvsp_core::limits::Millis;
@@ -105,6 +105,36 @@ fn a_burst_of_restatements_is_answered_as_fast_as_it_is_read() {
     assert!(answers < STATES + 1_000, "and asked twice before it was read, once: {answers}");
 }
 
+// Clauses: L2.7
+#[test]
+fn a_chat_server_that_makes_more_news_than_it_reads_is_told_everything_anew() {
+    let mut world = World::with(|config| {
+        config.limits.control_news = 100;
+        config.limits.control_dump_bytes = 4_096;
+    });
+    let chat = chat_server(&mut world);
+    world.allow(chat, 0);
+    for user in 1..=200 {
+        world.send(chat, &request(user, CHANNEL));
+        let gone = json!({"user_id": user.to_string(), "channel_id": null});
+        world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+        if user == 50 {
+            world.send(chat, &request(1_001, CHANNEL));
+        }
+    }
+    world.allow(chat, usize::MAX);
+    assert_eq!(world.closed(chat), Some(Some(4000)));
+    let seq = world.take_all(chat).iter().filter_map(|message| message["s"].as_u64()).max();
+    let resume = json!({"op": 2, "d": {"token": SECRET, "seq": seq.expect("it was told some")}});
+    let chat = connect_control(&mut world, &resume);
+    let told = world.take_all(chat);
+    let states: Vec<_> = told.iter().filter(|m| m["d"]["type"] == 1).collect();
+    assert_eq!(states.len(), 2, "1001 and who was placed last, nobody who came and went");
+    assert!(states.iter().all(|state| state["d"]["info"]["token"].is_string()));
+    assert_eq!(states[1]["d"]["info"]["user_id"], "1001");
+    assert_eq!(told.last().expect("READY")["d"]["resumed"], false);
+}
+
 // Clauses: L6.1
 #[test]
 fn what_a_restarted_chat_server_states_again_is_heard_without_a_gap() {
@@ -191,9 +221,76 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The revisions in which everything is stated again after an IDENTIFY.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Draft,
+    Document,
+}
+
+impl Form {
+    const fn revision(self) -> Revision {
+        match self {
+            Self::Draft => Revision::Draft,
+            Self::Document => Revision::Document,
+        }
+    }
+
+    /// A user in a channel; flags that are not stated stay as they are in force.
+    fn place(self, user: u64, channel: u64, mute: Option<bool>) -> Value {
+        let mut message = request(user, channel);
+        if let Some(mute) = mute {
+            message["d"]["mute"] = json!(mute);
+        }
+        match self {
+            Self::Draft => message,
+            Self::Document => json!({"op": 6, "d": {"type": 3, "data": message["d"]}}),
+        }
+    }
+
+    fn mute(self, user: u64, channel: u64, mute: bool) -> Value {
+        let state =
+            json!({"user_id": user.to_string(), "channel_id": channel.to_string(), "mute": mute});
+        match self {
+            Self::Draft => json!({"op": 6, "d": {"type": 1, "info": state}}),
+            Self::Document => json!({"op": 6, "d": {"type": 6, "data": state}}),
+        }
+    }
+
+    fn leave(self, user: u64) -> Value {
+        let user = user.to_string();
+        match self {
+            Self::Draft => {
+                json!({"op": 6, "d": {"type": 1, "info": {"user_id": user, "channel_id": null}}})
+            }
+            Self::Document => json!({"op": 6, "d": {"type": 5, "data": {"user_id": user}}}),
+        }
+    }
+
+    fn destroy(self, channel: u64) -> Value {
+        let channel = channel.to_string();
+        match self {
+            Self::Draft => {
+                json!({"op": 6, "d": {"type": 0, "info": {"id": channel, "deleted": true}}})
+            }
+            Self::Document => json!({"op": 6, "d": {"type": 2, "data": {"channel_id": channel}}}),
+        }
+    }
+
+    /// The voice state that a message is about, if it is about one.
+    fn state_in(self, message: &Value) -> Option<&Value> {
+        let (kinds, key): (&[u64], _) = match self {
+            Self::Draft => (&[1], "info"),
+            Self::Document => (&[4, 5, 6], "data"),
+        };
+        let kind = message["d"]["type"].as_u64()?;
+        kinds.contains(&kind).then(|| &message["d"][key])
+    }
+}
+
 /// A chat server: what it holds true, what it has not said yet, and what it was told.
-#[derive(Default)]
 struct Model {
+    form: Form,
     chat: Option<PeerId>,
     states: BTreeMap<u64, (u64, bool)>,
     unsaid: Vec<Value>,
@@ -202,6 +299,17 @@ struct Model {
 }
 
 impl Model {
+    const fn new(form: Form) -> Self {
+        Self {
+            form,
+            chat: None,
+            states: BTreeMap::new(),
+            unsaid: Vec::new(),
+            view: BTreeMap::new(),
+            seq: 0,
+        }
+    }
+
     fn say(&mut self, world: &mut World, message: Value) {
         match self.chat {
             Some(chat) => world.send(chat, &message),
@@ -210,38 +318,30 @@ impl Model {
     }
 
     fn change(&mut self, world: &mut World, step: &Step) {
-        let voice = |user: u64, rest: Value| {
-            let mut info = rest;
-            info["user_id"] = json!(user.to_string());
-            json!({"op": 6, "d": {"type": 1, "info": info}})
-        };
+        let form = self.form;
         match *step {
             Step::Place(user, channel) => {
                 let known = self.states.get(&user).map(|(_, muted)| *muted);
                 self.states.insert(user, (channel, known.unwrap_or(false)));
-                let mut message = request(user, channel);
-                if known.is_none() {
-                    // What is not stated stays as it is in force, also in a state that the voice
-                    // server holds still and this one has forgotten.
-                    message["d"]["mute"] = json!(false);
-                }
-                self.say(world, message);
+                // What is not stated stays as it is in force, also in a state that the voice server
+                // holds still and this one has forgotten.
+                let stated = if known.is_none() { Some(false) } else { None };
+                self.say(world, form.place(user, channel, stated));
             }
             Step::Mute(user, mute) => {
                 if let Some((channel, muted)) = self.states.get_mut(&user) {
                     *muted = mute;
-                    let info = json!({"channel_id": channel.to_string(), "mute": mute});
-                    self.say(world, voice(user, info));
+                    let message = form.mute(user, *channel, mute);
+                    self.say(world, message);
                 }
             }
             Step::Leave(user) => {
                 self.states.remove(&user);
-                self.say(world, voice(user, json!({"channel_id": null})));
+                self.say(world, form.leave(user));
             }
             Step::Destroy(channel) => {
                 self.states.retain(|_, (place, _)| *place != channel);
-                let info = json!({"id": channel.to_string(), "deleted": true});
-                self.say(world, json!({"op": 6, "d": {"type": 0, "info": info}}));
+                self.say(world, form.destroy(channel));
             }
             Step::Lose => {
                 if let Some(chat) = self.chat.take() {
@@ -282,9 +382,7 @@ impl Model {
         self.unsaid.clear();
         self.view.clear();
         for (user, (channel, muted)) in self.states.clone() {
-            let mut message = request(user, channel);
-            message["d"]["mute"] = json!(muted);
-            self.say(world, message);
+            self.say(world, self.form.place(user, channel, Some(muted)));
         }
         self.listen(world, chat);
     }
@@ -297,8 +395,7 @@ impl Model {
 
     fn note(&mut self, message: &Value) {
         self.seq = message["s"].as_u64().unwrap_or(self.seq);
-        if message["d"]["type"] == 1 {
-            let info = &message["d"]["info"];
+        if let Some(info) = self.form.state_in(message) {
             let number = |key: &str| info[key].as_str().and_then(|text| text.parse::<u64>().ok());
             let user = number("user_id").expect("a user");
             match number("channel_id") {
@@ -318,13 +415,15 @@ proptest! {
     // Clauses: L2.3, L3.1, L6.2
     #[test]
     fn any_history_of_the_link_ends_in_what_was_stated_last(
+        form in prop_oneof![Just(Form::Draft), Just(Form::Document)],
         steps in prop::collection::vec(step(), 1..60),
     ) {
         let mut world = World::with(|config| {
+            config.control_clients[0].revision = form.revision();
             config.limits.reservation_ms = Millis(3_600_000);
             config.control_grace = Duration::from_secs(86_400);
         });
-        let mut model = Model::default();
+        let mut model = Model::new(form);
         model.identify(&mut world);
         for step in &steps {
             model.change(&mut world, step);

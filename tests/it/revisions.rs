@@ -96,6 +96,30 @@ fn litecord_joins_without_a_revision_configured_and_is_told_nothing_that_it_clos
     assert_eq!(world.closed(litecord.chat), None);
 }
 
+/// The deployed code raises on CHANNEL_ASSIGN and closes with 4000. Configured wrongly, it is sent
+/// one with every join.
+// Clauses: L2.6, L5.3
+#[test]
+fn calls_survive_a_litecord_that_closes_on_each_assign() {
+    let mut world = World::with(|config| {
+        config.control_clients[0].revision = Revision::Litecord;
+        config.control_clients[0].litecord_assign = true;
+    });
+    let mut voices = Vec::new();
+    for user in [1001, 1002] {
+        let (chat, _) = identify(&mut world);
+        Litecord { chat }.join(&mut world, user, CHANNEL);
+        let told = world.take_all(chat);
+        assert_eq!(told[0]["d"]["type"], 1, "CHANNEL_ASSIGN: {}", told[0]);
+        let ticket = ticket(user, &told[1]["d"]["data"]);
+        world.close(chat, 4000);
+        assert!(world.ended(chat).is_some());
+        voices.push(connect(&mut world, ticket, AES.0, AES.1));
+    }
+    let sent = voices[0].speak(&mut world, b"all the same");
+    assert_eq!(voices[1].hear(&sent).len(), 1);
+}
+
 // Clauses: L5.1
 #[test]
 fn two_joins_in_a_row_are_two_answers() {
@@ -261,8 +285,12 @@ fn a_document_client_waits_for_each_answer_and_shares_the_channels_token() {
     let mut ticket = ticket(1001, &done["d"]["data"]);
     ticket.token = token;
     let ann = connect(&mut world, ticket, AES.0, AES.1);
-    world.send(chat, &info(5, json!({"session_id": ann.ticket.session_id})));
-    assert_eq!(world.take(chat)["d"]["type"], 5);
+    for left in ["removed", "gone already"] {
+        world.send(chat, &info(5, json!({"session_id": ann.ticket.session_id})));
+        let answer = world.take(chat);
+        assert_eq!(answer["d"]["type"], 5, "it waits for the answer: {left}");
+        assert_eq!(answer["d"]["data"]["session_id"], ann.ticket.session_id);
+    }
     assert_eq!(world.closed(ann.peer), Some(Some(4014)));
     world.send(chat, &info(2, json!({"channel_id": CHANNEL.to_string()})));
     assert_eq!(world.take(chat)["d"]["type"], 2);
@@ -305,6 +333,30 @@ fn the_revision_outlives_a_resume() {
     let told = world.take_all(chat);
     assert_eq!(told[0]["d"]["type"], 6, "VST_LEAVE: its voice client never came");
     assert_eq!(told[1]["d"]["resumed"], true);
+}
+
+// Clauses: L2.4, L2.8
+#[test]
+fn a_resume_at_a_voice_server_that_restarted_is_never_called_one() {
+    let revisions = [Revision::Auto, Revision::Litecord, Revision::Document];
+    for (revision, seq) in
+        revisions.into_iter().flat_map(|revision| [(revision, 0), (revision, 17)])
+    {
+        let mut world = speaking(revision);
+        let chat = world.connect(Plane::Control, "/");
+        let nonce = world.take(chat)["d"]["nonce"].as_str().expect("a nonce").to_owned();
+        let token = hmac_token(SECRET, &nonce);
+        let resume =
+            json!({"op": 2, "d": {"token": token, "seq": seq, "session": "of another life"}});
+        world.send(chat, &resume);
+        let told = world.take_all(chat);
+        assert_eq!(told.len(), 1, "there is no state: {told:?}");
+        assert_eq!(told[0]["d"]["resumed"], false, "{revision:?}");
+        let kind = if revision == Revision::Document { 3 } else { 4 };
+        let create = json!({"user_id": "1001", "channel_id": CHANNEL.to_string()});
+        world.send(chat, &info(kind, create));
+        assert_eq!(world.take(chat)["s"], 1, "numbers begin anew: {revision:?}");
+    }
 }
 
 // Clauses: L1.8

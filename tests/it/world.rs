@@ -262,6 +262,12 @@ impl World {
         self.peers[peer.0].ended
     }
 
+    /// The peer closes its connection with this code.
+    pub(crate) fn close(&mut self, peer: PeerId, code: u16) {
+        self.peers[peer.0].transport.close(code, "");
+        self.pump();
+    }
+
     /// The peer's TCP connection breaks.
     pub(crate) fn cut(&mut self, peer: PeerId) {
         let peer = &mut self.peers[peer.0];

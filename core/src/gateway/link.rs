@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::crypto::mode::Mode;
-use crate::ids::{ChannelId, UserId};
+use crate::ids::{ChannelId, Ssrc, UserId};
 use crate::limits::Limits;
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
@@ -50,8 +50,8 @@ pub(crate) enum Step {
     Resume { credentials: Credentials, seq_ack: Option<u16> },
     /// Give the session a key in this mode.
     Select { mode: Mode, claimed: Option<SocketAddr> },
-    /// The client's speaking flags.
-    Speaking(u8),
+    /// The client's speaking flags, and the SSRC that it believes to have.
+    Speaking { flags: u8, ssrc: Option<Ssrc> },
     /// Name the server's version.
     BackendVersion,
     /// The client has no route for media: its session can end.
@@ -136,7 +136,9 @@ impl Link {
                     None => Step::Fail(CloseReason::UnknownMode),
                 }
             }
-            ClientMessage::Speaking { flags, .. } => Step::Speaking(flags),
+            ClientMessage::Speaking { flags, ssrc } => {
+                Step::Speaking { flags, ssrc: ssrc.map(Ssrc) }
+            }
             ClientMessage::BackendVersion => Step::BackendVersion,
             ClientMessage::NoRoute => Step::NoRoute,
             ClientMessage::Video

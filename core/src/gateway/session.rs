@@ -25,7 +25,9 @@ pub(crate) struct Session {
     pub(crate) detached: Option<Timestamp>,
     /// Whether it has a key, so that it hears and is announced to the others.
     pub(crate) live: bool,
-    /// The speaking flags that the others were last told.
+    /// The speaking flags that the client stated last, as far as LVSP knows them.
+    pub(crate) stated: u8,
+    /// The speaking flags that the others were last told: none while it may not speak.
     pub(crate) speaking: u8,
     /// The users whom this client was told of and not told that they are gone.
     announced: BTreeSet<UserId>,
@@ -52,6 +54,7 @@ impl Session {
             conn: Some(conn),
             detached: None,
             live: false,
+            stated: 0,
             speaking: 0,
             announced: BTreeSet::new(),
             log: ReplayLog::new(bounds),

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::wire::lvsp::{InfoError, VoiceInfo};
 
-/// Refusals that may wait; more are not reported. Whoever sends so many wrong orders at once
-/// learns from the first ones.
-const REFUSALS: usize = 256;
+/// Remarks that may wait; more are not made. Whoever sends so many wrong orders at once learns
+/// from the first ones.
+const REMARKS: usize = 256;
 
 /// What a mark is about. `P` tells a user's voice states apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,8 +22,8 @@ pub(crate) enum Subject<P> {
     Voice(UserId, P),
     /// A user without a voice state, of whom the chat server spoke.
     Absent(UserId),
-    /// A refused order.
-    Refusal(u64),
+    /// No object: a refused order, or a session id that nobody has.
+    Remark(u64),
 }
 
 /// Why a channel is told of.
@@ -57,14 +57,14 @@ pub(crate) enum Mark {
 pub(crate) struct Outbox<P> {
     order: VecDeque<Subject<P>>,
     marks: BTreeMap<Subject<P>, Mark>,
-    /// Refusals ever marked, to tell them apart.
-    refusals: u64,
-    refusals_waiting: usize,
+    /// Remarks ever made, to tell them apart.
+    remarks: u64,
+    remarks_waiting: usize,
 }
 
 impl<P: Copy + Ord> Outbox<P> {
     pub(crate) const fn new() -> Self {
-        Self { order: VecDeque::new(), marks: BTreeMap::new(), refusals: 0, refusals_waiting: 0 }
+        Self { order: VecDeque::new(), marks: BTreeMap::new(), remarks: 0, remarks_waiting: 0 }
     }
 
     /// Marks an object. What was to be said of it before is said no more, but nothing that an
@@ -84,21 +84,26 @@ impl<P: Copy + Ord> Outbox<P> {
         self.marks.insert(subject, mark);
     }
 
-    /// Marks a refused order.
-    pub(crate) fn put_refusal(&mut self, refusal: InfoError) {
-        if self.refusals_waiting < REFUSALS {
-            self.refusals += 1;
-            self.refusals_waiting += 1;
-            self.put(Subject::Refusal(self.refusals), Mark::Refusal(Box::new(refusal)));
+    /// Marks something that is about no object.
+    pub(crate) fn put_remark(&mut self, mark: Mark) {
+        if self.remarks_waiting < REMARKS {
+            self.remarks += 1;
+            self.remarks_waiting += 1;
+            self.put(Subject::Remark(self.remarks), mark);
         }
+    }
+
+    /// How many marks wait.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
     }
 
     /// Takes the oldest mark.
     pub(crate) fn take(&mut self) -> Option<(Subject<P>, Mark)> {
         let subject = self.order.pop_front()?;
         let mark = self.marks.remove(&subject)?;
-        if let Subject::Refusal(_) = subject {
-            self.refusals_waiting -= 1;
+        if let Subject::Remark(_) = subject {
+            self.remarks_waiting -= 1;
         }
         Some((subject, mark))
     }
@@ -107,7 +112,7 @@ impl<P: Copy + Ord> Outbox<P> {
     pub(crate) fn clear(&mut self) {
         self.order.clear();
         self.marks.clear();
-        self.refusals_waiting = 0;
+        self.remarks_waiting = 0;
     }
 }
 
@@ -142,20 +147,22 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_kept_apart_and_bounded() {
-        let refusal = || InfoError {
-            kind: 1,
-            message: "no".to_owned(),
-            field: None,
-            channel_id: None,
-            user_id: None,
+    fn remarks_are_kept_apart_and_bounded() {
+        let refusal = || {
+            Mark::Refusal(Box::new(InfoError {
+                kind: 1,
+                message: "no".to_owned(),
+                field: None,
+                channel_id: None,
+                user_id: None,
+            }))
         };
         let mut outbox = Outbox::<u8>::new();
-        for _ in 0..2 * REFUSALS {
-            outbox.put_refusal(refusal());
+        for _ in 0..2 * REMARKS {
+            outbox.put_remark(refusal());
         }
-        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), REFUSALS);
-        outbox.put_refusal(refusal());
+        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), REMARKS);
+        outbox.put_remark(refusal());
         assert!(outbox.take().is_some());
     }
 }

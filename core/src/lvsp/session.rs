@@ -36,8 +36,9 @@ pub(crate) enum Dump<P> {
 pub(crate) enum Phase<P> {
     /// What was sent before, behind this position.
     Replay(u64),
-    /// What happened while the link was lost.
-    Settle,
+    /// What happened while the link was lost. Nothing was told before in a session of an undecided
+    /// revision, so that this is all, whether the chat server resumed or not.
+    Settle { resumed: bool },
     /// Everything that is in force.
     Dump(Dump<P>),
     /// What happens.
@@ -93,11 +94,27 @@ impl<P: Copy + Ord> Session<P> {
         self.outbox.put(subject, mark);
     }
 
+    /// Notes an answer that is about no object.
+    pub(crate) fn remark(&mut self, mark: Mark) {
+        self.outbox.put_remark(mark);
+    }
+
     /// Notes that an order was refused, if the chat server wants to know.
     pub(crate) fn mark_refusal(&mut self, refusal: InfoError) {
         if self.errors {
-            self.outbox.put_refusal(refusal);
+            self.remark(Mark::Refusal(Box::new(refusal)));
         }
+    }
+
+    /// How much is yet to be told.
+    pub(crate) fn untold(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Forgets what is yet to be told; a RESUME gets everything that is in force then.
+    pub(crate) fn forget_news(&mut self) {
+        self.outbox.clear();
+        self.log.skip();
     }
 
     /// The oldest thing that is to be told. Nothing while the revision is undecided.
@@ -139,7 +156,7 @@ impl<P: Copy + Ord> Session<P> {
     fn begin_dump(&mut self) -> Phase<P> {
         if !self.speech.is_decided() {
             // Nothing was told yet, so that every mark still stands.
-            return Phase::Settle;
+            return Phase::Settle { resumed: false };
         }
         // Everything is about to be told.
         self.outbox.clear();
@@ -160,7 +177,7 @@ impl<P: Copy + Ord> Session<P> {
                 Some(text)
             }
             None => {
-                self.phase = Phase::Settle;
+                self.phase = Phase::Settle { resumed: true };
                 None
             }
         }

@@ -282,7 +282,7 @@ fn permissions_hold_from_the_next_packet() {
     assert!(fixture.speak(&mut speaker, 3).is_empty());
 }
 
-// Clauses: V4.4
+// Clauses: V4.4, V4.17
 #[test]
 fn nobody_without_a_key_or_an_address_is_sent_anything() {
     let mut fixture = Fixture::new();
@@ -290,6 +290,8 @@ fn nobody_without_a_key_or_an_address_is_sent_anything() {
     let mut speaker = fixture.join(room, AES);
     let no_key = fixture.open(room, AES);
     fixture.send(no_key.address, &request(no_key.ssrc));
+    let ping = [0x13, 0x37, 0xCA, 0xFE, 1, 2, 3, 4];
+    assert_eq!(fixture.refused(no_key.address, &ping), DropReason::Ping);
     let mut no_address = fixture.open(room, AES);
     fixture.set_key(&no_address, Some(at(99, 99)));
     assert!(fixture.speak(&mut speaker, 1).is_empty());

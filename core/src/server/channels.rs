@@ -53,7 +53,7 @@ impl Server {
 
     fn make_room(&mut self, client: ControlId, stated: Stated) -> Result<RoomId, Refused> {
         let Stated { channel, guild, bitrate, token } = stated;
-        if self.membership.rooms_len() >= self.config.limits.channels {
+        if self.membership.size_of(client).rooms >= self.config.limits.channels {
             return Err(Refused::Limit("channels"));
         }
         let relay = RelayId(u16::try_from(self.next_relay).unwrap_or(0));
@@ -117,9 +117,12 @@ impl Server {
                 self.remove_member(now, member, GoneReason::ChannelDestroyed);
             }
             self.drop_room(id);
-            let until = now + self.config.limits.tombstone_ms.duration();
-            self.tombstones.insert((client, channel), tombstone);
-            self.timers.set(Timer::Tombstone(client, channel), until);
+            let limits = &self.config.limits;
+            if self.tombstones.len() < limits.tombstones {
+                let until = now + limits.tombstone_ms.duration();
+                self.tombstones.insert((client, channel), tombstone);
+                self.timers.set(Timer::Tombstone(client, channel), until);
+            }
         }
         self.tell_channel_gone(now, client, channel);
     }

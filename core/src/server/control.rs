@@ -56,6 +56,8 @@ struct Newcomer {
     errors: bool,
     /// Whether its token was the secret itself.
     plain: bool,
+    /// Whether it wants to go on where an earlier session ended.
+    resumes: bool,
 }
 
 impl Control {
@@ -264,7 +266,7 @@ impl Server {
             return self.fail_authentication(now, conn);
         };
         self.authenticated(conn);
-        let newcomer = Newcomer { conn, errors, plain };
+        let newcomer = Newcomer { conn, errors, plain, resumes: false };
         match self.control(client).conn() {
             None => self.identify_control(now, client, newcomer),
             Some(older) => self.await_takeover(now, client, newcomer, older),
@@ -297,7 +299,11 @@ impl Server {
         if let Some(older) = self.control(client).conn() {
             self.drop_conn(now, older, CloseReason::ControlReplaced);
         }
-        self.identify_control(now, client, newcomer);
+        if newcomer.resumes {
+            self.resume_control(now, client, newcomer, None);
+        } else {
+            self.identify_control(now, client, newcomer);
+        }
     }
 
     /// A session in place of an earlier one: what that stated has to be stated again.
@@ -308,7 +314,7 @@ impl Server {
     }
 
     fn begin_control(&mut self, now: Timestamp, client: ControlId, newcomer: Newcomer) {
-        let Newcomer { conn, errors, plain } = newcomer;
+        let Newcomer { conn, errors, plain, .. } = newcomer;
         let id = Secret::new(self.entropy.hex::<16>());
         let ControlClient { revision, litecord_assign, .. } = *self.client(client);
         let speech = Speech::new(revision, litecord_assign, plain);
@@ -323,17 +329,40 @@ impl Server {
         let Some((client, plain)) = self.authenticate(nonce, &resume.token) else {
             return self.fail_authentication(now, conn);
         };
-        let errors = resume.errors;
         self.authenticated(conn);
+        let newcomer = Newcomer { conn, errors: resume.errors, plain, resumes: true };
+        let session = self.control(client).session.as_ref();
+        let is_this = |ours: &Secret, named: &Secret| {
+            auth::verify_token(ours.expose().as_bytes(), named.expose().as_bytes())
+        };
+        let named = session.zip(resume.session.as_ref());
+        let same = named.is_none_or(|(session, named)| is_this(&session.id, named));
+        match session.and_then(|session| session.conn) {
+            // Somebody else with the same secret: whoever is there already is asked first.
+            Some(older) if !same => self.await_takeover(now, client, newcomer, older),
+            Some(_) | None => {
+                // Nothing goes on that began before this process did.
+                let seq = session.filter(|_| same).map(|_| resume.seq);
+                self.resume_control(now, client, newcomer, seq);
+            }
+        }
+    }
+
+    /// Gives the session to a newer connection, which has everything up to `seq`.
+    fn resume_control(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        newcomer: Newcomer,
+        seq: Option<u64>,
+    ) {
+        let conn = newcomer.conn;
         if self.control(client).session.is_none() {
-            self.begin_control(now, client, Newcomer { conn, errors, plain });
+            self.begin_control(now, client, newcomer);
         }
         let Some(session) = &mut self.control(client).session else { return };
-        let same = resume.session.as_ref().is_none_or(|id| {
-            auth::verify_token(session.id.expose().as_bytes(), id.expose().as_bytes())
-        });
-        session.errors = errors;
-        session.catch_up(now, Some(resume.seq).filter(|_| same));
+        session.errors = newcomer.errors;
+        session.catch_up(now, seq);
         if let Some(older) = session.conn.replace(conn).filter(|older| *older != conn) {
             self.set_control_stage(older, Stage::Fresh);
             self.drop_conn(now, older, CloseReason::ControlReplaced);

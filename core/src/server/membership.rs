@@ -101,6 +101,14 @@ pub(super) struct Membership {
     by_server: BTreeMap<(u64, UserId), SmallVec<[MemberId; 1]>>,
     /// By session id, for Resume, which names no user. Chat servers may give one id to several.
     by_session: BTreeMap<String, SmallVec<[MemberId; 1]>>,
+    sizes: BTreeMap<ControlId, Size>,
+}
+
+/// How much one chat server has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    pub(super) rooms: usize,
+    pub(super) members: usize,
 }
 
 impl Membership {
@@ -122,6 +130,7 @@ impl Membership {
 
     pub(super) fn add_room(&mut self, room: Room) -> RoomId {
         let key = (room.client, room.channel);
+        self.sizes.entry(room.client).or_default().rooms += 1;
         let id = self.rooms.insert(room);
         self.by_channel.insert(key, id);
         id
@@ -132,6 +141,7 @@ impl Membership {
         let room = self.rooms.remove(id)?;
         debug_assert!(room.members.is_empty(), "members leave before their room goes");
         self.by_channel.remove(&(room.client, room.channel));
+        self.sizes.entry(room.client).or_default().rooms -= 1;
         Some(room)
     }
 
@@ -141,6 +151,7 @@ impl Membership {
         let room = self.rooms.get_mut(room_id)?;
         let (client, user, guild) = (member.client, member.user, member.guild);
         let session_id = member.session_id.expose().to_owned();
+        self.sizes.entry(client).or_default().members += 1;
         let id = self.members.insert(member);
         room.members.push(id);
         let channel = room.channel;
@@ -154,6 +165,7 @@ impl Membership {
 
     pub(super) fn remove_member(&mut self, id: MemberId) -> Option<Member> {
         let member = self.members.remove(id)?;
+        self.sizes.entry(member.client).or_default().members -= 1;
         if let Some(room) = self.rooms.get_mut(member.room) {
             room.members.retain(|other| *other != id);
             let channel = room.channel;
@@ -301,6 +313,11 @@ impl Membership {
             .range((from, Unbounded))
             .take_while(move |((owner, _, _), _)| *owner == client)
             .map(|((_, user, scope), id)| (*id, (*user, *scope)))
+    }
+
+    /// How much a chat server has.
+    pub(super) fn size_of(&self, client: ControlId) -> Size {
+        self.sizes.get(&client).copied().unwrap_or_default()
     }
 
     pub(super) fn rooms_len(&self) -> usize {

@@ -11,6 +11,7 @@ use crate::lvsp::outbox::{Cause, Mark, Subject};
 use crate::lvsp::revision::News;
 use crate::lvsp::session::{Dump, Phase};
 use crate::output::GoneReason;
+use crate::reasons::CloseReason;
 use crate::time::Timestamp;
 use crate::wire::lvsp::{ChannelInfo, VoiceFlags, VoiceInfo};
 
@@ -20,6 +21,20 @@ impl Server {
         if let Some(session) = &mut self.control(client).session {
             session.mark(subject, mark);
             self.pump_news(now, client);
+            self.bound_news(now, client);
+        }
+    }
+
+    /// A chat server that makes more news than it reads, or than it can come back to, is told
+    /// everything anew when it resumes.
+    fn bound_news(&mut self, now: Timestamp, client: ControlId) {
+        let limit = self.config.limits.control_news;
+        let Some(session) = &mut self.control(client).session else { return };
+        if session.untold() > limit {
+            session.forget_news();
+            if let Some(conn) = session.conn {
+                self.close_conn(now, conn, CloseReason::SlowReader);
+            }
         }
     }
 
@@ -63,7 +78,7 @@ impl Server {
         reason: GoneReason,
     ) {
         let gone = VoiceInfo {
-            user_id: member.user,
+            user_id: Some(member.user),
             channel_id: None,
             guild_id: member.guild,
             session_id: member.session_id.clone(),
@@ -78,8 +93,14 @@ impl Server {
 
     /// Answers a removal of somebody who is not there: already gone is success.
     pub(super) fn tell_absent(&mut self, now: Timestamp, client: ControlId, gone: VoiceInfo) {
-        let subject = Subject::Absent(gone.user_id);
-        self.mark(now, client, subject, Mark::VoiceGone(Box::new(gone)));
+        let Some(session) = &mut self.control(client).session else { return };
+        let user = gone.user_id;
+        let mark = Mark::VoiceGone(Box::new(gone));
+        match user {
+            Some(user) => session.mark(Subject::Absent(user), mark),
+            None => session.remark(mark),
+        }
+        self.pump_news(now, client);
     }
 
     /// Writes what there is to write to a chat server while little waits on its connection.
@@ -116,17 +137,17 @@ impl Server {
                 }
                 news.and_then(|news| session.number_dumped(news))
             }
-            Phase::Settle | Phase::Live => {
-                let settling = session.phase == Phase::Settle;
-                match session.take_mark() {
-                    Some((subject, mark)) => self.write_mark(now, client, subject, mark),
-                    None if settling => {
-                        self.control_ready(now, client, conn, true);
-                        return true;
-                    }
-                    None => return false,
+            Phase::Settle { resumed } => match session.take_mark() {
+                Some((subject, mark)) => self.write_mark(now, client, subject, mark),
+                None => {
+                    self.control_ready(now, client, conn, resumed);
+                    return true;
                 }
-            }
+            },
+            Phase::Live => match session.take_mark() {
+                Some((subject, mark)) => self.write_mark(now, client, subject, mark),
+                None => return false,
+            },
         };
         if let Some(text) = text {
             self.send(now, conn, &text);
@@ -173,7 +194,7 @@ impl Server {
         let member = self.membership.member(member)?;
         let room = self.membership.room(member.room)?;
         Some(News::Voice(VoiceInfo {
-            user_id: member.user,
+            user_id: Some(member.user),
             channel_id: Some(room.channel),
             guild_id: member.guild,
             session_id: member.session_id.clone(),
@@ -209,9 +230,9 @@ impl Server {
 }
 
 /// A voice state that is not there, as the answer to its removal.
-pub(super) fn absent(target: &crate::command::Target, user: crate::ids::UserId) -> VoiceInfo {
+pub(super) fn absent(target: &crate::command::Target) -> VoiceInfo {
     VoiceInfo {
-        user_id: user,
+        user_id: target.user,
         channel_id: None,
         guild_id: target.guild,
         session_id: target.session_id.clone().unwrap_or_default(),

@@ -42,7 +42,7 @@ impl Server {
             self.place_again(now, client, member, placement);
             return Ok(());
         }
-        self.check_room_for(room, present.is_some())?;
+        self.check_room_for(client, room, present.is_some())?;
         let stated = Stated { channel, guild, bitrate: None, token: None };
         let room = match room {
             // Known as it is: nothing to tell.
@@ -60,26 +60,7 @@ impl Server {
             self.remove_member(now, old, GoneReason::Moved);
         }
         flags.apply(placement.flags);
-        let session_id = match placement.session_id {
-            Some(given) => given,
-            None => Secret::new(self.entropy.hex::<16>()),
-        };
-        let token = match placement.token {
-            Some(given) => given,
-            None => self.draw_token(),
-        };
-        let member = Member {
-            client,
-            room,
-            user,
-            guild,
-            session_id,
-            token,
-            flags,
-            confirmed: true,
-            calm_until: Timestamp::ZERO,
-            session: None,
-        };
+        let member = self.new_member(client, room, guild, flags, placement);
         let Some(id) = self.membership.add_member(member) else {
             return Err(Refused::Unknown("channel"));
         };
@@ -90,12 +71,48 @@ impl Server {
         Ok(())
     }
 
-    fn check_room_for(&self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
+    /// A voice state with the secrets that its chat server gave, or with new ones.
+    fn new_member(
+        &mut self,
+        client: ControlId,
+        room: RoomId,
+        guild: Option<GuildId>,
+        flags: VoiceFlags,
+        placement: Placement,
+    ) -> Member {
+        let session_id = match placement.session_id {
+            Some(given) => given,
+            None => Secret::new(self.entropy.hex::<16>()),
+        };
+        let token = match placement.token {
+            Some(given) => given,
+            None => self.draw_token(),
+        };
+        Member {
+            client,
+            room,
+            user: placement.user,
+            guild,
+            session_id,
+            token,
+            flags,
+            confirmed: true,
+            calm_until: Timestamp::ZERO,
+            session: None,
+        }
+    }
+
+    fn check_room_for(
+        &self,
+        client: ControlId,
+        room: Option<RoomId>,
+        moves: bool,
+    ) -> Result<(), Refused> {
         if self.drain.is_some() {
             return Err(Refused::Draining);
         }
         let limits = &self.config.limits;
-        if !moves && self.membership.members_len() >= limits.voice_states {
+        if !moves && self.membership.size_of(client).members >= limits.voice_states {
             return Err(Refused::Limit("voice_states"));
         }
         let members = room.and_then(|id| self.membership.room(id)).map_or(0, |r| r.members.len());
@@ -152,12 +169,7 @@ impl Server {
         if let Some((relay, leg)) = media {
             self.relay(relay, RelayCommand::SetPermissions { leg, permissions });
         }
-        if !permissions.speak {
-            self.announce_speaking(now, id, 0);
-        }
-        if may_speak && !could_speak {
-            self.announce_ssrc(now, id);
-        }
+        self.permissions_changed(now, id, may_speak && !could_speak);
         true
     }
 
@@ -190,10 +202,8 @@ impl Server {
     pub(super) fn remove(&mut self, now: Timestamp, client: ControlId, target: &Target) {
         self.note_restatement(now, client);
         let found = self.find(client, target);
-        if found.is_empty()
-            && let Some(user_id) = target.user
-        {
-            self.tell_absent(now, client, absent(target, user_id));
+        if found.is_empty() {
+            self.tell_absent(now, client, absent(target));
         }
         for id in found {
             self.remove_member(now, id, GoneReason::Removed);

@@ -150,13 +150,34 @@ impl Server {
 
     /// The client set its speaking flags.
     pub(super) fn client_speaks(&mut self, now: Timestamp, id: MemberId, flags: u8) {
-        let allowed = self.membership.member(id).is_some_and(|m| m.permissions().speak);
-        let flags = if allowed { flags & ALLOWED_FLAGS } else { 0 };
-        self.announce_speaking(now, id, flags);
+        if let Some(session) = self.session_mut(id) {
+            session.stated = flags & ALLOWED_FLAGS;
+        }
+        self.tell_speaking(now, id);
     }
 
-    /// Tells the others of changed speaking flags.
-    pub(super) fn announce_speaking(&mut self, now: Timestamp, id: MemberId, flags: u8) {
+    /// What a member may do changed: the others are told of one who may speak from now on, and of
+    /// flags that differ from what they know.
+    pub(super) fn permissions_changed(&mut self, now: Timestamp, id: MemberId, appears: bool) {
+        if !appears {
+            return self.tell_speaking(now, id);
+        }
+        let flags = self.flags_in_force(id);
+        if let Some(session) = self.session_mut(id) {
+            session.speaking = flags;
+        }
+        self.announce_ssrc(now, id);
+    }
+
+    /// The flags that a client stated, or none while it may not speak.
+    fn flags_in_force(&self, id: MemberId) -> u8 {
+        let speaks = self.membership.member(id).filter(|member| member.permissions().speak);
+        speaks.and_then(|member| member.session.as_ref()).map_or(0, |session| session.stated)
+    }
+
+    /// Tells the others of a member's speaking flags, if they do not know them.
+    fn tell_speaking(&mut self, now: Timestamp, id: MemberId) {
+        let flags = self.flags_in_force(id);
         let Some(session) = self.session_mut(id) else { return };
         if session.speaking == flags {
             return;
@@ -170,7 +191,7 @@ impl Server {
 
     /// Audio came from a member. eris never says that it speaks; the others are told once.
     pub(super) fn member_heard(&mut self, now: Timestamp, id: MemberId) {
-        if self.session(id).is_some_and(|session| session.speaking == 0) {
+        if self.session(id).is_some_and(|session| session.stated == 0) {
             self.client_speaks(now, id, MICROPHONE);
         }
     }

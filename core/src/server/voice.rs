@@ -97,11 +97,7 @@ impl Server {
                 self.resume(now, conn, &credentials, seq_ack);
             }
             Step::Select { mode, claimed } => self.select(now, conn, mode, claimed),
-            Step::Speaking(flags) => {
-                if let Some(member) = self.member_of_conn(conn) {
-                    self.client_speaks(now, member, flags);
-                }
-            }
+            Step::Speaking { flags, ssrc } => self.speaking(now, conn, flags, ssrc),
             Step::BackendVersion => {
                 let (voice, rtc_worker) = (BACKEND.to_owned(), BACKEND.to_owned());
                 self.reply(now, conn, &ServerMessage::BackendVersion { voice, rtc_worker });
@@ -109,6 +105,20 @@ impl Server {
             Step::NoRoute => self.close_conn(now, conn, CloseReason::PeerClosed),
             Step::Fail(CloseReason::RateLimited) => self.send_off(now, conn),
             Step::Fail(reason) => self.close_conn(now, conn, reason),
+        }
+    }
+
+    /// The client states its speaking flags. Some leave the SSRC out or write 0; whoever writes
+    /// one has to write its own, because the others would take that user for this one.
+    fn speaking(&mut self, now: Timestamp, conn: ConnId, flags: u8, named: Option<Ssrc>) {
+        let Some(member) = self.member_of_conn(conn) else { return };
+        let Some(ssrc) = self.session(member).map(|session| session.ssrc) else { return };
+        let own = |named: Ssrc| named.0 == 0 || named.session_base() == ssrc;
+        if named.is_none_or(own) {
+            self.client_speaks(now, member, flags);
+        } else {
+            let text = "d.ssrc must be the session's own";
+            self.close_conn_saying(now, conn, CloseReason::BadRequest, text);
         }
     }
 
@@ -155,7 +165,8 @@ impl Server {
     // --- the beginning and the end of a session ---
 
     pub(super) fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
-        if self.legs.len() >= self.config.limits.sessions {
+        let replaces = self.session(id).is_some();
+        if !replaces && self.legs.len() >= self.config.limits.sessions {
             return self.close_conn(now, conn, CloseReason::Overloaded);
         }
         // One session for each voice state: the newest Identify wins.

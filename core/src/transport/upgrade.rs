@@ -289,6 +289,7 @@ mod tests {
         request("voice.test:443", "/?v=8", *b"0123456789abcdef").unwrap()
     }
 
+    // Clauses: V1.6
     #[test]
     fn the_example_of_the_standard_is_answered_as_printed_there() {
         let (step, output) =

@@ -110,16 +110,17 @@ impl Chat {
     }
 
     fn handle_voice_state(&self, info: VoiceInfo) -> Option<String> {
+        let user = info.user_id?;
         let news = match (info.token, info.endpoint) {
             (Some(token), Some(endpoint)) => {
                 let Ok(gateway) = endpoint.parse() else {
                     return Some(format!("it was given the endpoint {endpoint:?}"));
                 };
-                let VoiceInfo { user_id: user, session_id, .. } = info;
+                let session_id = info.session_id;
                 let ticket = Ticket { server_id: GUILD.as_u64(), user, session_id, token };
                 News::Placed { ticket, gateway }
             }
-            _ if info.flags.mute => News::Muted(info.user_id),
+            _ if info.flags.mute => News::Muted(user),
             _ => return None,
         };
         let _ = self.news.send(news);

@@ -19,9 +19,12 @@ export class Received {
   #streams = new Map();
   #o;
 
-  /** `say` prints an event; `reached` is called after `until` different intact frames of one stream. */
-  constructor({ say, digests, until, reached }) {
-    this.#o = { say, digests, until, reached };
+  /**
+   * `say` prints an event; `first` is called with the first intact frame of each stream, `reached` after
+   * `until` different ones of one stream.
+   */
+  constructor({ say, digests, until, first, reached }) {
+    this.#o = { say, digests, until, first, reached };
   }
 
   #stream(ssrc) {
@@ -74,7 +77,10 @@ export class Received {
     c.tag ??= tag;
     c.first_index = Math.min(c.first_index ?? index, index);
     c.last_index = Math.max(c.last_index ?? 0, index);
-    if (c.seen.size === 1) this.#o.say("first-frame", { ssrc: c.ssrc, index, tag });
+    if (c.seen.size === 1) {
+      this.#o.say("first-frame", { ssrc: c.ssrc, index, tag });
+      this.#o.first();
+    }
     if (this.#o.until && c.seen.size >= this.#o.until) this.#o.reached();
   }
 

@@ -11,6 +11,7 @@ export class Guild {
   #dispatch;
   #states = new Map();
   #asked = new Set(); // users whose client waits for its answer
+  #unsettled = new Set(); // users of whom something was ordered and not answered yet
 
   /** `dispatch(user, t, d)` reaches a client's own gateway session. */
   constructor({ id, file, lvsp, dispatch }) {
@@ -20,7 +21,7 @@ export class Guild {
     this.#dispatch = dispatch;
     if (existsSync(file)) this.#states = new Map(JSON.parse(readFileSync(file)));
     lvsp.on("info", (type, data) => this.#hear(type, data));
-    lvsp.on("ready", (resumed) => resumed || this.#restate());
+    lvsp.on("ready", (resumed) => this.#restate(resumed ? [] : this.#states.keys()));
   }
 
   /** Op 4 of a client, or the like by a moderator. */
@@ -32,13 +33,15 @@ export class Guild {
     if (known?.channel_id === channel) Object.assign(state, { session_id: known.session_id, token: known.token });
     this.#keep(state);
     this.#asked.add(user);
+    this.#unsettled.add(user);
     this.#create(state);
   }
 
   leave(user) {
     if (!this.#states.delete(user)) return;
     this.#save();
-    this.#lvsp.info(INFO.VST_LEAVE, { user_id: user, guild_id: this.#id });
+    this.#unsettled.add(user);
+    this.#leave(user);
     this.#dispatch(user, "VOICE_STATE_UPDATE", { guild_id: this.#id, user_id: user, channel_id: null });
   }
 
@@ -46,6 +49,7 @@ export class Guild {
     const state = this.#states.get(user);
     if (!state) return;
     this.#keep({ ...state, ...flags });
+    this.#unsettled.add(user);
     this.#lvsp.info(INFO.VST_UPDATE, { user_id: user, guild_id: this.#id, ...flags });
   }
 
@@ -60,15 +64,28 @@ export class Guild {
     this.#lvsp.info(INFO.VST_CREATE, state);
   }
 
-  /** A new session on the control link: everything again, session ids and tokens included. */
-  #restate() {
-    for (const state of this.#states.values()) this.#create(state);
+  #leave(user) {
+    this.#lvsp.info(INFO.VST_LEAVE, { user_id: user, guild_id: this.#id });
+  }
+
+  /**
+   * The control link is back: `users` again, session ids and tokens included, and whatever was
+   * ordered and not answered, because it may have been lost on the way. Saying it twice does no harm.
+   */
+  #restate(users) {
+    for (const user of new Set([...users, ...this.#unsettled])) {
+      const state = this.#states.get(user);
+      if (state) this.#create(state);
+      else this.#leave(user);
+    }
   }
 
   #hear(type, data) {
     const known = this.#states.get(data?.user_id);
+    const leaves = type === INFO.VST_LEAVE;
+    if (leaves && !known) this.#unsettled.delete(data?.user_id);
     if (type === INFO.VST_UPDATE && known) this.#answered(known, data);
-    if (type === INFO.VST_LEAVE && known?.session_id === data.session_id && data.reason !== "removed") {
+    if (leaves && known?.session_id === data.session_id && data.reason !== "removed") {
       this.#states.delete(data.user_id);
       this.#save();
       this.#dispatch(data.user_id, "VOICE_STATE_UPDATE", { ...data, guild_id: this.#id, channel_id: null });
@@ -77,7 +94,8 @@ export class Guild {
 
   #answered(known, { channel_id, session_id, token, endpoint, mute, deaf, suppress }) {
     if (channel_id !== known.channel_id) return; // of a move that was overtaken
-    const state = { ...known, session_id, mute, deaf };
+    if (mute === known.mute && deaf === known.deaf) this.#unsettled.delete(known.user_id);
+    const state = { ...known, session_id };
     if (token) Object.assign(state, { token });
     this.#keep(state);
     const common = { guild_id: this.#id, channel_id, user_id: known.user_id, session_id };

@@ -19,6 +19,7 @@ export class Lvsp extends EventEmitter {
   #socket = null;
   #session = null;
   #seq = 0;
+  #heard = 0; // the newest number on this connection
   #beat = null;
 
   constructor(options) {
@@ -27,7 +28,7 @@ export class Lvsp extends EventEmitter {
     this.#connect();
   }
 
-  /** Nothing is sent while the link is down: what matters is stated again when it is back. */
+  /** Nothing is sent while the link is down: what was not answered is said again when it is back. */
   info(type, data) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#send(OP.INFO, { type, data });
   }
@@ -52,17 +53,19 @@ export class Lvsp extends EventEmitter {
   #receive({ op, d, s }) {
     if (op === OP.HELLO) this.#identify(d);
     if (op === OP.READY) {
-      // Without a resume the numbers are those of a new session.
+      // Without a resume the numbers that were heard before mean nothing.
+      if (!d.resumed) this.#seq = this.#heard;
       this.#session = d.session;
       this.emit("ready", d.resumed);
     }
     if (op === OP.INFO) {
-      this.#seq = s;
+      this.#seq = this.#heard = s;
       this.emit("info", d.type, d.data);
     }
   }
 
   #identify({ nonce, heartbeat_interval }) {
+    this.#heard = 0;
     const token = createHmac("sha256", this.#options.secret).update(nonce).digest("hex");
     if (this.#session === null) this.#send(OP.IDENTIFY, { token });
     else this.#send(OP.RESUME, { token, seq: this.#seq, session: this.#session });

@@ -264,7 +264,7 @@ fn channel_data(kind: u32, info: &ChannelInfo, token: Option<Secret>) -> ServerM
 /// A voice state in the later revisions.
 fn voice_data(kind: u32, voice: VoiceInfo) -> ServerMessage {
     ServerMessage::InfoData(InfoData {
-        user_id: Some(voice.user_id),
+        user_id: voice.user_id,
         channel_id: voice.channel_id,
         guild_id: voice.guild_id,
         session_id: Some(voice.session_id),

@@ -127,7 +127,7 @@ fn channel_gone() -> News {
 
 fn voice(here: bool, full: bool) -> News {
     News::Voice(VoiceInfo {
-        user_id: UserId::new(7).expect("not zero"),
+        user_id: UserId::new(7),
         channel_id: ChannelId::new(5).filter(|_| here),
         guild_id: None,
         session_id: Secret::from("x"),

@@ -107,7 +107,7 @@ fn get_through(fixture: &mut Fixture, speaker: &mut Client, count: u16) -> usize
     through
 }
 
-// Clauses: V4.12
+// Clauses: V4.12, L4.9
 #[test]
 fn a_sender_above_its_channels_bitrate_is_counted_and_cut_only_where_that_is_asked_for() {
     for enforce_bitrate in [false, true] {

@@ -62,8 +62,9 @@ pub enum ServerMessage {
 /// A voice state.
 #[derive(Clone, Debug, Serialize)]
 pub struct VoiceInfo {
-    /// Whose.
-    pub user_id: UserId,
+    /// Whose; `None` only of a session id that nobody has, which is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     /// Where; `None` when it is gone.
     pub channel_id: Option<ChannelId>,
     /// The channel's guild.
@@ -229,7 +230,7 @@ impl ServerMessage {
                 let voice = d.object("info", VOICE_KEYS)?;
                 let flag = |key| voice.optional_bool(key).map(|flag| flag.unwrap_or(false));
                 Self::InfoVoice(VoiceInfo {
-                    user_id: voice.id("user_id")?,
+                    user_id: voice.optional_id("user_id")?,
                     channel_id: voice.optional_id("channel_id")?,
                     guild_id: voice.optional_id("guild_id")?,
                     session_id: voice.secret("session_id")?,

@@ -5,14 +5,15 @@ use std::{collections::HashMap, num::NonZeroU64, str::FromStr, time::Duration};
 pub const USAGE: &str = "\
 --endpoint HOST:PORT --token T --session-id S --guild-id N --channel-id N --user-id N
 --role speak|listen [--ca FILE] [--seconds N] [--delay N] [--frames N] [--tag N]
-[--frames-file FILE] [--pause AT:SECONDS] [--until N] [--mode NAME] [--retries N]
+[--frames-file FILE] [--pause AT:SECONDS] [--until N] [--after-first SECONDS]
+[--mode NAME] [--retries N]
 [--connect-timeout N] [--linger N] [--digests] [--wire]
 --gateway PORT takes the place of --endpoint, --token and --session-id: a chat server tells them.";
 
 pub struct Options(HashMap<String, String>);
 
 impl Options {
-    const WITH_VALUE: [&'static str; 20] = [
+    const WITH_VALUE: [&'static str; 21] = [
         "endpoint",
         "token",
         "session-id",
@@ -29,6 +30,7 @@ impl Options {
         "pause",
         "gateway",
         "until",
+        "after-first",
         "mode",
         "retries",
         "connect-timeout",
