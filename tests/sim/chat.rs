@@ -77,11 +77,13 @@ impl Chat {
         let user = user_of(voice);
         let Some(channel) = channel else { return self.leave(kit, user) };
         let known = self.states.get(&user).cloned();
+        // Whoever is known keeps its flags, wherever it goes.
+        let all = known.is_none();
         let flags = known.as_ref().map_or(0, |state| state.flags);
         let ticket = known.filter(|state| state.channel == channel).and_then(|state| state.ticket);
         self.states.insert(user, State { channel, flags, ticket });
         self.asked.insert(user);
-        self.place(kit, user, true);
+        self.place(kit, user, all);
     }
 
     fn leave(&mut self, kit: &mut Kit, user: u64) {

@@ -281,6 +281,12 @@ impl Plan {
             let kind = if dice.below(2) == 0 { 16 } else { dice.pick(&kinds) };
             let action = draw_action(dice, kind, voice);
             self.push(at, action);
+            if matches!(action, Action::Flags { .. }) && dice.below(2) == 0 {
+                // What holds for somebody has to hold elsewhere, too.
+                let channel = dice.below(CHANNELS);
+                self.push(at + 1_000, Action::Join { voice, channel });
+                self.push(at + 3_000, Action::Talk { voice, frames: 20 });
+            }
         }
         for voice in 0..voices {
             if self.voices[voice as usize] == Profile::Hostile {

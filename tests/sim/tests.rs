@@ -32,6 +32,21 @@ found! {
         at 16467 join 3 0
         at 18184 join 4 1
     ";
+
+    /// Somebody left a large channel that was small a moment later and came back at once: the others
+    /// were told of the return before the departure.
+    fn a_return_is_not_told_before_the_departure() = "
+        seed 918
+        voices discord.py koe discord.py discord.js discord.js
+        gather_above_members 3
+        at 884 join 4 0
+        at 966 join 3 0
+        at 1008 join 1 0
+        at 1148 join 5 0
+        at 23395 control-stall 1 17770
+        at 27517 join 3 0
+        at 36772 join 5 1
+    ";
 }
 
 /// Runs a plan in its text form.

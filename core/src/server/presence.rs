@@ -73,19 +73,21 @@ impl Server {
         self.announce_ssrc(now, id);
     }
 
-    /// In a large channel, notes an arrival or departure to be told with others. Whether it is one.
+    /// In a large channel, notes an arrival or departure to be told with others. Whether it is one,
+    /// or was a moment ago and has something yet to be told, which must not overtake.
     fn gather(&mut self, now: Timestamp, id: MemberId, note: impl FnOnce(&mut Gathered)) -> bool {
         let limits = &self.config.limits;
         let (above, wait) = (limits.gather_above_members, limits.gather_ms.duration());
         let Some(room_id) = self.membership.member(id).map(|member| member.room) else {
             return false;
         };
+        let gathers = self.timers.armed(Timer::Gather(room_id)).is_some();
         let Some(room) = self.membership.room_mut(room_id) else { return false };
-        if room.members.len() <= above {
+        if room.members.len() <= above && !gathers {
             return false;
         }
         note(&mut room.gathered);
-        if self.timers.armed(Timer::Gather(room_id)).is_none() {
+        if !gathers {
             self.timers.set(Timer::Gather(room_id), now + wait);
         }
         true
