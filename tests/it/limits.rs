@@ -35,7 +35,7 @@ fn limits_refuse_without_closing() {
 // Clauses: V3.8
 #[test]
 fn of_detached_sessions_the_oldest_loses_its_replay_first() {
-    let mut world = world(Limits { replay_total_bytes: 1_024, ..Limits::default() });
+    let mut world = world(Limits { replay_total_bytes: 2_048, ..Limits::default() });
     let chat = chat_server(&mut world);
     let ann = join(&mut world, chat, 1001, CHANNEL, AES);
     let bob = join(&mut world, chat, 1002, CHANNEL, AES);
@@ -47,7 +47,8 @@ fn of_detached_sessions_the_oldest_loses_its_replay_first() {
     world.cut(ann.peer);
     world.advance(Duration::from_secs(1));
     world.cut(bob.peer);
-    // About 80 bytes each for both of them: more than the total, less than twice that.
+    // About 140 bytes each for both of them, places included: more than the total, less than twice
+    // that.
     for n in 0..10u8 {
         world.send(cat.peer, &json!({"op": 5, "d": {"speaking": n % 2, "delay": 0}}));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::ids::{ConnId, LegId, RelayId, Ssrc, UserId};
 use crate::limits::Limits;
-use crate::replay_log::{Bounds, ReplayLog, WireSeq};
+use crate::replay_log::{Bounds, Evictions, ReplayLog, WireSeq};
 use crate::time::Timestamp;
 use crate::wire::gateway::{ServerMessage, Version};
 
@@ -71,7 +71,7 @@ impl Session {
         self.note_announced(message);
         let seq = WireSeq::encode(self.log.next_position());
         let text = message.encode(self.version, Some(seq));
-        self.log.keep(now, text.clone());
+        self.log.keep(now, &text);
         self.conn.map(|_| text)
     }
 
@@ -99,6 +99,11 @@ impl Session {
     /// Bytes kept for a resume.
     pub(crate) const fn kept_bytes(&self) -> usize {
         self.log.bytes()
+    }
+
+    /// What left the log unacknowledged since this was last asked.
+    pub(crate) const fn take_evictions(&mut self) -> Evictions {
+        self.log.take_evictions()
     }
 
     /// Forgets what is kept; only what comes now can be resumed.

@@ -9,10 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::wire::lvsp::{InfoError, VoiceInfo};
 
-/// Refusals that may wait; more are not reported. Whoever sends so many wrong orders at once
-/// learns from the first ones.
-const REFUSALS: usize = 256;
-
 /// What a mark is about. `P` tells a user's voice states apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Subject<P> {
@@ -60,17 +56,41 @@ pub(crate) struct Outbox<P> {
     /// Refusals ever marked, to tell them apart.
     refusals: u64,
     refusals_waiting: usize,
+    bytes: usize,
+}
+
+/// Memory of one mark, with its share of the tables.
+pub(crate) const MARK_BYTES: usize = 256;
+/// Memory of what is kept for the news that something is gone, or was refused, beside its strings.
+const NEWS_BYTES: usize = 320;
+/// Room for marks that is not given back.
+const KEPT_ENTRIES: usize = 64;
+
+impl Mark {
+    fn held(&self) -> usize {
+        MARK_BYTES
+            + match self {
+                Self::Channel(_) | Self::ChannelGone(_) | Self::Voice { .. } => 0,
+                Self::VoiceGone(gone) => NEWS_BYTES + gone.session_id.expose().len(),
+                Self::Refusal(refusal) => {
+                    let field = refusal.field.as_ref().map_or(0, String::len);
+                    NEWS_BYTES + refusal.message.len() + field
+                }
+            }
+    }
 }
 
 impl<P: Copy + Ord> Outbox<P> {
     pub(crate) const fn new() -> Self {
-        Self { order: VecDeque::new(), marks: BTreeMap::new(), refusals: 0, refusals_waiting: 0 }
+        Self { order: VecDeque::new(), marks: BTreeMap::new(), refusals: 0, refusals_waiting: 0, bytes: 0 }
     }
 
     /// Marks an object. What was to be said of it before is said no more, but nothing that an
     /// answer needs is lost.
     pub(crate) fn put(&mut self, subject: Subject<P>, mark: Mark) {
-        let mark = match (self.marks.remove(&subject), mark) {
+        let before = self.marks.remove(&subject);
+        self.bytes -= before.as_ref().map_or(0, Mark::held);
+        let mark = match (before, mark) {
             (None, mark) => {
                 self.order.push_back(subject);
                 mark
@@ -81,22 +101,35 @@ impl<P: Copy + Ord> Outbox<P> {
             }
             (Some(_), mark) => mark,
         };
+        self.bytes += mark.held();
         self.marks.insert(subject, mark);
     }
 
-    /// Marks a refused order.
-    pub(crate) fn put_refusal(&mut self, refusal: InfoError) {
-        if self.refusals_waiting < REFUSALS {
+    /// Marks a refused order, unless so many wait; whether it did. Whoever sends so many wrong
+    /// orders at once learns from the first ones.
+    pub(crate) fn put_refusal(&mut self, refusal: InfoError, most: usize) -> bool {
+        let fits = self.refusals_waiting < most;
+        if fits {
             self.refusals += 1;
             self.refusals_waiting += 1;
             self.put(Subject::Refusal(self.refusals), Mark::Refusal(Box::new(refusal)));
         }
+        fits
+    }
+
+    /// About how much memory the marks take, in bytes.
+    pub(crate) const fn held(&self) -> usize {
+        self.bytes
     }
 
     /// Takes the oldest mark.
     pub(crate) fn take(&mut self) -> Option<(Subject<P>, Mark)> {
         let subject = self.order.pop_front()?;
         let mark = self.marks.remove(&subject)?;
+        self.bytes -= mark.held();
+        if self.order.capacity() > 4 * self.order.len() + KEPT_ENTRIES {
+            self.order.shrink_to(2 * self.order.len());
+        }
         if let Subject::Refusal(_) = subject {
             self.refusals_waiting -= 1;
         }
@@ -105,8 +138,9 @@ impl<P: Copy + Ord> Outbox<P> {
 
     /// Forgets all marks, because everything is about to be told anew.
     pub(crate) fn clear(&mut self) {
-        self.order.clear();
+        self.order = VecDeque::new();
         self.marks.clear();
+        self.bytes = 0;
         self.refusals_waiting = 0;
     }
 }
@@ -151,11 +185,10 @@ mod tests {
             user_id: None,
         };
         let mut outbox = Outbox::<u8>::new();
-        for _ in 0..2 * REFUSALS {
-            outbox.put_refusal(refusal());
-        }
-        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), REFUSALS);
-        outbox.put_refusal(refusal());
-        assert!(outbox.take().is_some());
+        assert_eq!((0..20).filter(|_| outbox.put_refusal(refusal(), 10)).count(), 10);
+        assert!(outbox.held() > 10 * MARK_BYTES);
+        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), 10);
+        assert_eq!(outbox.held(), 0);
+        assert!(outbox.put_refusal(refusal(), 10) && outbox.take().is_some());
     }
 }

@@ -17,7 +17,7 @@ use crate::ids::{ChannelId, ConnId, UserId};
 use crate::limits::Limits;
 use crate::lvsp::outbox::{Mark, Outbox, Subject};
 use crate::lvsp::revision::{News, Refusal, Speech};
-use crate::replay_log::{Bounds, ReplayLog};
+use crate::replay_log::{Bounds, Evictions, ReplayLog};
 use crate::time::Timestamp;
 use crate::wire::lvsp::{ChatMessage, InfoError};
 use crate::wire::secret::Secret;
@@ -94,10 +94,19 @@ impl<P: Copy + Ord> Session<P> {
     }
 
     /// Notes that an order was refused, if the chat server wants to know.
-    pub(crate) fn mark_refusal(&mut self, refusal: InfoError) {
-        if self.errors {
-            self.outbox.put_refusal(refusal);
-        }
+    /// Up to `most` wait; whether this one does, or nobody wants to know.
+    pub(crate) fn mark_refusal(&mut self, refusal: InfoError, most: usize) -> bool {
+        !self.errors || self.outbox.put_refusal(refusal, most)
+    }
+
+    /// About how much memory takes what is yet to be told, in bytes.
+    pub(crate) const fn held_news(&self) -> usize {
+        self.outbox.held()
+    }
+
+    /// What left the log unacknowledged since this was last asked.
+    pub(crate) const fn take_evictions(&mut self) -> Evictions {
+        self.log.take_evictions()
     }
 
     /// The oldest thing that is to be told. Nothing while the revision is undecided.
@@ -109,7 +118,7 @@ impl<P: Copy + Ord> Session<P> {
     pub(crate) fn number(&mut self, now: Timestamp, news: News) -> Option<String> {
         let message = self.speech.write(news)?;
         let text = message.encode(Some(self.log.next_position()));
-        self.log.keep(now, text.clone());
+        self.log.keep(now, &text);
         Some(text)
     }
 

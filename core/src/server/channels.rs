@@ -54,6 +54,7 @@ impl Server {
     fn make_room(&mut self, client: ControlId, stated: Stated) -> Result<RoomId, Refused> {
         let Stated { channel, guild, bitrate, token } = stated;
         if self.membership.rooms_len() >= self.config.limits.channels {
+            self.stats.limits.channels += 1;
             return Err(Refused::Limit("channels"));
         }
         let relay = RelayId(u16::try_from(self.next_relay).unwrap_or(0));

@@ -71,6 +71,7 @@ impl Server {
 
     /// Lets an Identify wait: the client sent far too much a moment ago.
     fn calm(&mut self, conn: ConnId, until: Timestamp, user: UserId, credentials: Credentials) {
+        self.stats.limits.message_calm_ms += 1;
         let Some(link) = self.link(conn) else { return };
         link.stage = Stage::Held;
         link.held = Some((user, credentials));

@@ -47,6 +47,7 @@ use crate::ids::{ChannelId, ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, U
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::output::{Event, Output};
 use crate::slab::Slab;
+use crate::stats::ServerStats;
 use crate::time::Timestamp;
 use crate::timers::Timers;
 use crate::transport::TlsIdentity;
@@ -67,8 +68,11 @@ pub struct Server {
     unauthenticated: BTreeMap<AddressKey, usize>,
     /// Recent failures to identify on the control plane.
     failures: BTreeMap<AddressKey, Failures>,
-    /// Bytes that wait over all connections.
+    /// Memory of what waits to be written, over all connections.
     outbound_total: usize,
+    /// Bytes of what has not wholly arrived, over all connections.
+    inbound_total: usize,
+    stats: ServerStats,
     replays: Replays,
     membership: Membership,
     /// By [`ControlId`].
@@ -84,6 +88,8 @@ pub struct Server {
     host_load: f32,
     drain: Option<Drain>,
     timers: Timers<Timer>,
+    /// Whether the last call left deadlines due because it led to so much.
+    overdue: bool,
     outputs: VecDeque<Output>,
     /// The largest time seen: time never goes back.
     now: Timestamp,
@@ -122,6 +128,8 @@ impl Server {
             unauthenticated: BTreeMap::new(),
             failures: BTreeMap::new(),
             outbound_total: 0,
+            inbound_total: 0,
+            stats: ServerStats::default(),
             replays: Replays::default(),
             membership: Membership::default(),
             controls,
@@ -133,6 +141,7 @@ impl Server {
             host_load: 0.0,
             drain: None,
             timers: Timers::default(),
+            overdue: false,
             outputs: VecDeque::new(),
             now,
         })
@@ -183,6 +192,18 @@ impl Server {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.timers.next()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub const fn stats(&self) -> &ServerStats {
+        &self.stats
+    }
+
+    /// Counts connections that the host let wait in the backlog for
+    /// [`handshakes_per_s`](crate::limits::Limits::handshakes_per_s).
+    pub const fn note_paced(&mut self, connections: u64) {
+        self.stats.limits.handshakes_per_s += connections;
     }
 
     /// How many voice sessions there are, detached ones included.

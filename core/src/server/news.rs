@@ -11,6 +11,7 @@ use crate::lvsp::outbox::{Cause, Mark, Subject};
 use crate::lvsp::revision::News;
 use crate::lvsp::session::{Dump, Phase};
 use crate::output::GoneReason;
+use crate::reasons::CloseReason;
 use crate::time::Timestamp;
 use crate::wire::lvsp::{ChannelInfo, VoiceFlags, VoiceInfo};
 
@@ -20,7 +21,24 @@ impl Server {
         if let Some(session) = &mut self.control(client).session {
             session.mark(subject, mark);
             self.pump_news(now, client);
+            self.limit_news(now, client);
         }
+    }
+
+    /// A chat server that orders and does not read loses its connection and its session: the next
+    /// one is told everything that is in force, which takes no memory.
+    fn limit_news(&mut self, now: Timestamp, client: ControlId) {
+        let most = self.config.limits.control_news_bytes;
+        let control = self.control(client);
+        if control.session.as_ref().is_none_or(|session| session.held_news() <= most) {
+            return;
+        }
+        self.stats.limits.control_news_bytes += 1;
+        let conn = self.control(client).conn();
+        if let Some(conn) = conn {
+            self.drop_conn(now, conn, CloseReason::SlowReader);
+        }
+        self.control(client).session = None;
     }
 
     pub(super) fn tell_channel(
@@ -86,7 +104,18 @@ impl Server {
     pub(super) fn pump_news(&mut self, now: Timestamp, client: ControlId) {
         let room_for = self.config.limits.control_dump_bytes;
         while let Some(conn) = self.control(client).conn() {
-            if self.outbound(conn).len() >= room_for || !self.write_news(now, client, conn) {
+            if self.outbound(conn).len() >= room_for {
+                self.stats.limits.control_dump_bytes += 1;
+                return;
+            }
+            let more = self.write_news(now, client, conn);
+            if let Some(session) = &mut self.control(client).session {
+                let evictions = session.take_evictions();
+                self.stats.limits.control_replay_messages += evictions.messages;
+                self.stats.limits.control_replay_bytes += evictions.bytes;
+                self.stats.limits.control_replay_ms += evictions.age;
+            }
+            if !more {
                 return;
             }
         }

@@ -90,16 +90,18 @@ impl Server {
         Ok(())
     }
 
-    fn check_room_for(&self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
+    fn check_room_for(&mut self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
         if self.drain.is_some() {
             return Err(Refused::Draining);
         }
         let limits = &self.config.limits;
         if !moves && self.membership.members_len() >= limits.voice_states {
+            self.stats.limits.voice_states += 1;
             return Err(Refused::Limit("voice_states"));
         }
         let members = room.and_then(|id| self.membership.room(id)).map_or(0, |r| r.members.len());
         if members >= limits.members_per_channel {
+            self.stats.limits.members_per_channel += 1;
             return Err(Refused::Limit("members_per_channel"));
         }
         Ok(())

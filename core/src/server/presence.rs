@@ -85,6 +85,7 @@ impl Server {
             return false;
         }
         note(&mut room.gathered);
+        self.stats.limits.gather_above_members += 1;
         if self.timers.armed(Timer::Gather(room_id)).is_none() {
             self.timers.set(Timer::Gather(room_id), now + wait);
         }

@@ -121,7 +121,10 @@ impl Server {
         let before = session.kept_bytes();
         let result = change(session);
         let after = session.kept_bytes();
+        let evictions = session.take_evictions();
         self.replays.bytes = self.replays.bytes + after - before;
+        self.stats.limits.resume_messages += evictions.messages;
+        self.stats.limits.resume_bytes += evictions.bytes;
         Some(result)
     }
 
@@ -137,6 +140,7 @@ impl Server {
     pub(super) fn trim_replays(&mut self, writer: MemberId) {
         while self.replays.bytes > self.config.limits.replay_total_bytes {
             let victim = self.replays.detached.pop_first().map_or(writer, |(_, id)| id);
+            self.stats.limits.replay_total_bytes += 1;
             self.with_session(victim, Session::forget_kept);
             if victim == writer {
                 return;

@@ -75,8 +75,8 @@ impl Server {
                 self.gateway_step(now, conn, step);
             }
             Err(error) => {
-                let reason =
-                    if error.is_decode() { CloseReason::Decode } else { CloseReason::BadRequest };
+                let reason = error.close_reason();
+                self.stats.limits.json_depth += u64::from(reason == CloseReason::TooDeep);
                 self.close_conn_saying(now, conn, reason, &error.to_string());
             }
         }
@@ -90,7 +90,7 @@ impl Server {
 
     fn gateway_step(&mut self, now: Timestamp, conn: ConnId, step: Step) {
         match step {
-            Step::Nothing => {}
+            Step::Nothing => self.stats.tolerated_messages += 1,
             Step::Heartbeat { nonce, seq_ack } => self.heartbeat(now, conn, nonce, seq_ack),
             Step::Identify { user, credentials } => self.identify(now, conn, user, credentials),
             Step::Resume { credentials, seq_ack } => {
@@ -107,8 +107,16 @@ impl Server {
                 self.reply(now, conn, &ServerMessage::BackendVersion { voice, rtc_worker });
             }
             Step::NoRoute => self.close_conn(now, conn, CloseReason::PeerClosed),
-            Step::Fail(CloseReason::RateLimited) => self.send_off(now, conn),
-            Step::Fail(reason) => self.close_conn(now, conn, reason),
+            Step::Fail(CloseReason::RateLimited) => {
+                self.stats.limits.message_burst += 1;
+                self.stats.limits.message_refill_per_s += 1;
+                self.send_off(now, conn);
+            }
+            Step::Fail(reason) => {
+                let selects = reason == CloseReason::SelectLimited;
+                self.stats.limits.select_protocol_per_minute += u64::from(selects);
+                self.close_conn(now, conn, reason);
+            }
         }
     }
 
@@ -156,6 +164,7 @@ impl Server {
 
     pub(super) fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
         if self.legs.len() >= self.config.limits.sessions {
+            self.stats.limits.sessions += 1;
             return self.close_conn(now, conn, CloseReason::Overloaded);
         }
         // One session for each voice state: the newest Identify wins.
