@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod bites;
 mod clauses;
 mod control;
 mod cuts;

@@ -3,7 +3,8 @@
 use super::Server;
 use super::deadlines::Timer;
 use super::membership::{Gathered, Room};
-use crate::ids::{ChannelId, ControlId, GuildId, RelayId, RoomId, UserId};
+use super::tombstones::Tombstone;
+use crate::ids::{ChannelId, ControlId, GuildId, RelayId, RoomId};
 use crate::lvsp::outbox::Cause;
 use crate::media::command::RelayCommand;
 use crate::output::{Event, GoneReason};
@@ -13,13 +14,10 @@ use crate::wire::secret::Secret;
 
 /// Bits a second of a channel whose chat server named none.
 const DEFAULT_BITRATE: u32 = 64_000;
-
-/// What is remembered of a destroyed channel.
-#[derive(Debug, Default)]
-pub(super) struct Tombstone {
-    guild: Option<GuildId>,
-    users: Vec<UserId>,
-}
+/// Length of a token of our own.
+pub(super) const TOKEN_BYTES: usize = 64;
+/// Length of a session id of our own.
+pub(super) const SESSION_ID_BYTES: usize = 32;
 
 /// What is stated about a channel.
 pub(super) struct Stated {
@@ -37,6 +35,10 @@ impl Server {
         stated: Stated,
     ) -> Result<RoomId, Refused> {
         let channel = stated.channel;
+        let known = self.membership.room_of(client, channel);
+        let kept = known.and_then(|id| self.membership.room(id)).map(|room| room.token.len());
+        let token = stated.token.as_ref().map(Secret::len).or(kept).unwrap_or(TOKEN_BYTES);
+        self.check_credentials(token.saturating_sub(kept.unwrap_or(0)))?;
         self.clear_tombstone(client, channel);
         let (room, cause) = match self.membership.room_of(client, channel) {
             Some(id) => (id, self.change_room(id, stated)),
@@ -76,6 +78,16 @@ impl Server {
         }))
     }
 
+    /// Whether session ids and tokens of so many bytes can be kept as well.
+    pub(super) fn check_credentials(&mut self, bytes: usize) -> Result<(), Refused> {
+        let kept = self.membership.credential_bytes();
+        if kept + bytes > self.config.limits.credentials_total_bytes {
+            self.stats.limits.credentials_total_bytes += 1;
+            return Err(Refused::Limit("credentials_total_bytes"));
+        }
+        Ok(())
+    }
+
     /// 256 random bits.
     pub(super) fn draw_token(&mut self) -> Secret {
         Secret::new(self.entropy.hex::<32>())
@@ -89,11 +101,11 @@ impl Server {
         // A channel belongs to one guild for good; it may become known late.
         room.guild = room.guild.or(stated.guild);
         room.bitrate = stated.bitrate.unwrap_or(room.bitrate);
-        if let Some(token) = stated.token {
-            room.token = token;
-        }
         let (relay, bitrate) = (room.relay, room.bitrate);
         let after = (room.guild, room.bitrate);
+        if let Some(token) = stated.token {
+            self.membership.set_token(id, token);
+        }
         if before.0 != after.0 {
             self.membership.adopt_guild(id);
         }
@@ -109,7 +121,7 @@ impl Server {
         client: ControlId,
         channel: ChannelId,
     ) {
-        let mut tombstone = Tombstone::default();
+        let mut tombstone = Tombstone { since: now, guild: None, users: Vec::new() };
         if let Some(id) = self.membership.room_of(client, channel) {
             let room = self.membership.room(id);
             tombstone.guild = room.and_then(|room| room.guild);
@@ -119,8 +131,13 @@ impl Server {
             }
             self.drop_room(id);
             let until = now + self.config.limits.tombstone_ms.duration();
-            self.tombstones.insert((client, channel), tombstone);
             self.timers.set(Timer::Tombstone(client, channel), until);
+            self.tombstones.bury((client, channel), tombstone);
+            while self.tombstones.size() > self.config.limits.tombstones {
+                let Some((client, channel)) = self.tombstones.oldest() else { break };
+                self.stats.limits.tombstones += 1;
+                self.clear_tombstone(client, channel);
+            }
         }
         self.tell_channel_gone(now, client, channel);
     }
@@ -134,16 +151,7 @@ impl Server {
     }
 
     pub(super) fn clear_tombstone(&mut self, client: ControlId, channel: ChannelId) {
-        self.tombstones.remove(&(client, channel));
+        self.tombstones.forget((client, channel));
         self.timers.clear(Timer::Tombstone(client, channel));
-    }
-
-    /// Whether a voice client asks for a channel that was destroyed a moment ago.
-    pub(super) fn is_buried(&self, server_id: u64, user: UserId) -> bool {
-        self.tombstones.iter().any(|((_, channel), tombstone)| {
-            channel.as_u64() == server_id
-                || (tombstone.guild.map(GuildId::as_u64) == Some(server_id)
-                    && tombstone.users.contains(&user))
-        })
     }
 }

@@ -27,7 +27,7 @@ impl Server {
                 }
             }
             Ok(_) | Err(true) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
-            Err(false) if self.is_buried(*server_id, user) => {
+            Err(false) if self.tombstones.answers(*server_id, user) => {
                 self.close_conn(now, conn, CloseReason::ChannelDestroyed);
             }
             Err(false) if self.may_still_come(now) => self.hold(now, conn, user, credentials),

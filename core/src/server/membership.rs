@@ -60,6 +60,10 @@ pub(super) struct Member {
 }
 
 impl Member {
+    fn credential_bytes(&self) -> usize {
+        self.session_id.len() + self.token.len()
+    }
+
     /// What the media plane enforces.
     pub(super) const fn permissions(&self) -> Permissions {
         Permissions {
@@ -101,6 +105,8 @@ pub(super) struct Membership {
     by_server: BTreeMap<(u64, UserId), SmallVec<[MemberId; 1]>>,
     /// By session id, for Resume, which names no user. Chat servers may give one id to several.
     by_session: BTreeMap<String, SmallVec<[MemberId; 1]>>,
+    /// Bytes of all session ids and tokens.
+    credential_bytes: usize,
 }
 
 impl Membership {
@@ -122,6 +128,7 @@ impl Membership {
 
     pub(super) fn add_room(&mut self, room: Room) -> RoomId {
         let key = (room.client, room.channel);
+        self.credential_bytes += room.token.len();
         let id = self.rooms.insert(room);
         self.by_channel.insert(key, id);
         id
@@ -132,6 +139,7 @@ impl Membership {
         let room = self.rooms.remove(id)?;
         debug_assert!(room.members.is_empty(), "members leave before their room goes");
         self.by_channel.remove(&(room.client, room.channel));
+        self.credential_bytes -= room.token.len();
         Some(room)
     }
 
@@ -141,6 +149,7 @@ impl Membership {
         let room = self.rooms.get_mut(room_id)?;
         let (client, user, guild) = (member.client, member.user, member.guild);
         let session_id = member.session_id.expose().to_owned();
+        self.credential_bytes += member.credential_bytes();
         let id = self.members.insert(member);
         room.members.push(id);
         let channel = room.channel;
@@ -154,6 +163,7 @@ impl Membership {
 
     pub(super) fn remove_member(&mut self, id: MemberId) -> Option<Member> {
         let member = self.members.remove(id)?;
+        self.credential_bytes -= member.credential_bytes();
         if let Some(room) = self.rooms.get_mut(member.room) {
             room.members.retain(|other| *other != id);
             let channel = room.channel;
@@ -195,8 +205,23 @@ impl Membership {
         let Some(member) = self.members.get_mut(id) else { return };
         remove_from(&mut self.by_session, member.session_id.expose(), id);
         self.by_session.entry(session_id.expose().to_owned()).or_default().push(id);
+        self.credential_bytes -= member.credential_bytes();
         member.session_id = session_id;
         member.token = token;
+        self.credential_bytes += member.credential_bytes();
+    }
+
+    /// Replaces a channel's token.
+    pub(super) fn set_token(&mut self, id: RoomId, token: Secret) {
+        if let Some(room) = self.rooms.get_mut(id) {
+            self.credential_bytes = self.credential_bytes + token.len() - room.token.len();
+            room.token = token;
+        }
+    }
+
+    /// Bytes of all session ids and tokens.
+    pub(super) const fn credential_bytes(&self) -> usize {
+        self.credential_bytes
     }
 
     pub(super) fn room_of(&self, client: ControlId, channel: ChannelId) -> Option<RoomId> {

@@ -18,6 +18,7 @@
 //! | `presence` | who is told of whom |
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
+//! | `tombstones` | which channels were destroyed a moment ago: data only |
 //! | `census` | how much there is of everything |
 //!
 //! Inputs are legal in any order and any number. After each, take [`Server::poll_output`] until
@@ -37,13 +38,14 @@ mod placement;
 mod presence;
 mod restatement;
 mod resume;
+mod tombstones;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::{Config, ConfigError};
 use crate::entropy::Entropy;
-use crate::ids::{ChannelId, ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
+use crate::ids::{ConnId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::output::{Event, Output};
 use crate::slab::Slab;
@@ -57,6 +59,7 @@ use control::Control;
 use deadlines::{Drain, Timer};
 use membership::Membership;
 use resume::Replays;
+use tombstones::Tombstones;
 
 /// The control plane of one voice server. See the [module](self) for the rules of use.
 pub struct Server {
@@ -75,14 +78,14 @@ pub struct Server {
     stats: ServerStats,
     replays: Replays,
     membership: Membership,
-    /// By [`ControlId`].
+    /// By `ControlId`.
     controls: Vec<Control>,
     legs: Slab<LegId, MemberId>,
     ssrcs: BTreeSet<Ssrc>,
     /// Identifies that wait for their voice state, by what they name.
     held: BTreeMap<(u64, UserId), Vec<ConnId>>,
     /// Channels that were destroyed a moment ago.
-    tombstones: BTreeMap<(ControlId, ChannelId), channels::Tombstone>,
+    tombstones: Tombstones,
     /// The relay that the next room is put on.
     next_relay: usize,
     host_load: f32,
@@ -136,7 +139,7 @@ impl Server {
             legs: Slab::default(),
             ssrcs: BTreeSet::new(),
             held: BTreeMap::new(),
-            tombstones: BTreeMap::new(),
+            tombstones: Tombstones::default(),
             next_relay: 0,
             host_load: 0.0,
             drain: None,
