@@ -158,7 +158,7 @@ limits! {
     unauthenticated_idle_ms: Millis = Millis(2_000), 100..=60_000,
         counts "connections refused because nobody was idle for so long";
     /// TCP connections in all, those included that are being closed.
-    connections: usize = 12_000, 2..=2_000_000,
+    connections: usize = 11_264, 2..=2_000_000,
         counts "connections refused";
     /// Gateway connections taken a second; the rest wait in the accept backlog, in the host. So
     /// everybody who comes back at once after a restart is spread where it arrives.
@@ -211,7 +211,7 @@ limits! {
         counts "connections dropped";
     /// Bytes of what has not wholly arrived, over all connections. Over it the connection that
     /// holds most of them is dropped. Exhausted by clients that begin messages and do not end them.
-    inbound_total_bytes: usize = 8_388_608, 65_536..=17_179_869_184,
+    inbound_total_bytes: usize = 4_194_304, 65_536..=17_179_869_184,
         counts "connections dropped";
     /// Nesting of any JSON text.
     json_depth: usize = 16, 4..=64,
@@ -316,7 +316,7 @@ limits! {
         counts "refused orders that it was not told of";
     /// Bytes of what one chat server is yet to be told. Over it the connection is dropped, and the
     /// next one is told everything that is in force. Exhausted by one that orders and does not read.
-    control_news_bytes: usize = 16_777_216, 16_384..=1_073_741_824,
+    control_news_bytes: usize = 14_680_064, 16_384..=1_073_741_824,
         counts "connections dropped";
     /// Bytes of a state dump that may wait on a control connection.
     control_dump_bytes: usize = 65_536, 4_096..=1_048_576,
@@ -344,7 +344,7 @@ limits! {
     tombstone_ms: Millis = Millis(60_000), 1_000..=3_600_000,
         counts "channels forgotten";
     /// Destroyed channels and their users that are remembered; the oldest are forgotten first.
-    tombstones: usize = 10_000, 1..=1_000_000,
+    tombstones: usize = 8_192, 1..=1_000_000,
         counts "channels forgotten";
     /// Channels of all chat servers.
     channels: usize = 100_000, 1..=10_000_000,
@@ -357,7 +357,7 @@ limits! {
         counts "orders refused";
     /// Bytes of session ids and tokens of all channels and voice states. Chat servers may choose them
     /// up to 1,024 bytes long each.
-    credentials_total_bytes: usize = 29_360_128, 1_024..=17_179_869_184,
+    credentials_total_bytes: usize = 27_262_976, 1_024..=17_179_869_184,
         counts "orders refused";
 
     // --- media plane ---
@@ -406,7 +406,8 @@ impl Limits {
     ///
     /// What is written at once to one connection has to fit in what may wait there twice over, or
     /// its reader would be dropped for it again and again: half of `outbound_bytes` is the largest
-    /// legal `resume_bytes` and `control_dump_bytes`.
+    /// legal `resume_bytes` and `control_dump_bytes`. Every session needs a connection: `sessions` is
+    /// the smallest legal `connections`.
     ///
     /// # Errors
     /// The first value out of range, with its key and the range.
@@ -417,7 +418,9 @@ impl Limits {
             .into_iter()
             .map(|row| {
                 let max = if at_once.contains(&row.key) { row.max.min(half) } else { row.max };
-                LimitRow { max, ..row }
+                let sessions = row.key == stringify!(connections);
+                let min = if sessions { self.sessions.to_number() } else { row.min };
+                LimitRow { min, max, ..row }
             })
             .find(|row| row.value < row.min || row.value > row.max)
             .map_or(Ok(()), |LimitRow { key, value, min, max, .. }| {
@@ -452,6 +455,16 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "limits.resume_bytes = 524288 is out of range: 1024 to 10000 is allowed"
+        );
+    }
+
+    #[test]
+    fn there_are_connections_for_all_sessions() {
+        let limits = Limits { sessions: 20_000, ..Limits::default() };
+        let error = limits.validate().expect_err("half of them could not connect");
+        assert_eq!(
+            error.to_string(),
+            "limits.connections = 11264 is out of range: 20000 to 2000000 is allowed"
         );
     }
 

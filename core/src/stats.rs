@@ -69,8 +69,14 @@ pub struct Census {
     pub held: usize,
     /// Destroyed channels that are remembered for a while.
     pub tombstones: usize,
-    /// Bytes that wait to be written, over all connections.
+    /// Memory of what waits to be written, over all connections, in bytes.
     pub outbound_bytes: usize,
+    /// Bytes of what has not wholly arrived, over all connections.
+    pub inbound_bytes: usize,
+    /// Bytes of session ids and tokens.
+    pub credential_bytes: usize,
+    /// Actions that wait for the host.
+    pub outputs: usize,
     /// Bytes of numbered messages that are kept for resumes, over all sessions.
     pub replay_bytes: usize,
 }

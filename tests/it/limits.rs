@@ -155,3 +155,78 @@ fn a_wait_for_calm_of_nothing_is_no_wait() {
     world.send(back, &identify(&ann.ticket));
     assert_eq!(world.take(back)["op"], 2);
 }
+
+#[test]
+fn one_address_may_hold_any_number_of_sessions() {
+    let mut world = world(Limits { unauthenticated_per_address: 2, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    for user in 1..=30 {
+        join(&mut world, chat, user, CHANNEL, AES);
+    }
+    assert_eq!(world.server.session_count(), 30, "all of them came from one address");
+}
+
+#[test]
+fn whoever_holds_most_of_what_is_unfinished_goes() {
+    let mut world = world(Limits { inbound_total_bytes: 65_536, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let from = SocketAddr::from(([203, 0, 113, 1], 1));
+    let mut begin = |bytes: usize| {
+        let conn = world.server.handle_accept(world.now, Plane::Gateway, from).expect("admitted");
+        world.server.handle_bytes(world.now, conn, &vec![b'G'; bytes]);
+        conn
+    };
+    let small = begin(100);
+    let largest = begin(16_000);
+    for _ in 0..4 {
+        begin(15_000);
+    }
+    assert_eq!(world.server.connection_count(), 7, "of eight");
+    world.server.handle_bytes(world.now, largest, b"G");
+    assert_eq!(world.server.census().inbound_bytes, 60_100);
+    world.server.handle_eof(world.now, small);
+    assert_eq!(world.server.census().inbound_bytes, 60_000);
+    world.send(ann.peer, &json!({"op": 3, "d": 7}));
+    assert_eq!(world.take_all(ann.peer).pop().expect("an answer")["op"], 6, "others go on");
+}
+
+#[test]
+fn a_chat_server_that_orders_and_does_not_read_is_told_everything_anew() {
+    let limits =
+        Limits { control_news_bytes: 16_384, control_dump_bytes: 4_096, ..Limits::default() };
+    let mut world = world(limits);
+    let chat = chat_server(&mut world);
+    world.set_reading(chat, false);
+    let order = |user: u64| {
+        json!({"op": 7, "d": {"user_id": user.to_string(), "channel_id": CHANNEL.to_string(),
+            "guild_id": GUILD.to_string()}})
+    };
+    (1..=200).for_each(|user| world.send(chat, &order(user)));
+    assert_eq!(world.ended(chat), Some(Shutdown::Abrupt));
+    let states = world.server.census().voice_states;
+    assert!((20..200).contains(&states), "{states} orders until then");
+
+    let chat = world.connect(Plane::Control, "/");
+    world.send(chat, &json!({"op": 2, "d": {"token": crate::world::SECRET, "seq": 1}}));
+    let told = world.take_all(chat);
+    assert_eq!(told.last().expect("READY")["d"]["resumed"], false);
+    let voice = told.iter().filter(|message| message["d"]["type"] == 1).count();
+    assert_eq!(voice, states, "everybody who was placed");
+}
+
+#[test]
+fn the_refusal_of_an_address_lasts_from_its_last_failure() {
+    let mut world = World::new();
+    let from = SocketAddr::from(([203, 0, 113, 1], 1));
+    for second in [0, 14, 14, 14, 14] {
+        world.advance(Duration::from_secs(second));
+        let chat = world.connect_from(Plane::Control, "/", from);
+        world.send(chat, &json!({"op": 1, "d": {"token": "guess"}}));
+    }
+    for (second, refused) in [(0, true), (60, true), (1, false)] {
+        world.advance(Duration::from_secs(second));
+        let taken = world.server.handle_accept(world.now, Plane::Control, from);
+        assert_eq!(taken == Err(Refused::BackOff), refused, "{second} s later");
+    }
+}

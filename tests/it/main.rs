@@ -8,6 +8,7 @@
 
 mod arrows;
 mod bites;
+mod catalogue;
 mod clauses;
 mod control;
 mod cuts;

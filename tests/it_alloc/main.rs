@@ -1,6 +1,8 @@
 //! The media path neither allocates nor frees: from `handle_datagram` to the dropped `Fanout`.
 //! Packets are made before anything is measured.
 
+mod held;
+
 use lvsp_benches::Room;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::media::TransmitBatch;

@@ -1,12 +1,13 @@
 //! A voice session: what survives the connection of a voice client.
 //!
-//! It numbers and keeps what the client must not miss, and remembers whom the client was told of.
+//! It numbers and keeps what the client must not miss, and remembers whom the client was told of
+//! (`roster`).
 //! The connection, the chat server's view and the media leg belong to `server` and `media`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::ids::{ConnId, LegId, RelayId, Ssrc, UserId};
+use crate::gateway::roster::{Known, Roster};
+use crate::ids::{ConnId, LegId, RelayId, Ssrc};
 use crate::limits::Limits;
 use crate::replay_log::{Bounds, Evictions, ReplayLog, WireSeq};
 use crate::time::Timestamp;
@@ -28,7 +29,7 @@ pub(crate) struct Session {
     /// The speaking flags that the others were last told.
     pub(crate) speaking: u8,
     /// The users whom this client was told of and not told that they are gone.
-    announced: BTreeSet<UserId>,
+    pub(crate) known: Known,
     log: ReplayLog,
 }
 
@@ -53,7 +54,7 @@ impl Session {
             detached: None,
             live: false,
             speaking: 0,
-            announced: BTreeSet::new(),
+            known: Known::default(),
             log: ReplayLog::new(bounds),
         }
     }
@@ -62,13 +63,18 @@ impl Session {
     ///
     /// From version 8 on it is numbered and kept, connected or not. Older clients have no
     /// replay: they are told the whole state when they resume.
-    pub(crate) fn number(&mut self, now: Timestamp, message: &ServerMessage) -> Option<String> {
+    pub(crate) fn number(
+        &mut self,
+        now: Timestamp,
+        message: &ServerMessage,
+        roster: &mut Roster,
+    ) -> Option<String> {
         if !self.version.numbered() {
             self.conn?;
-            self.note_announced(message);
+            self.note_known(message, roster);
             return Some(message.encode(self.version, None));
         }
-        self.note_announced(message);
+        self.note_known(message, roster);
         let seq = WireSeq::encode(self.log.next_position());
         let text = message.encode(self.version, Some(seq));
         self.log.keep(now, &text);
@@ -111,16 +117,11 @@ impl Session {
         self.log.evict_all();
     }
 
-    /// The users whom this client believes present.
-    pub(crate) fn announced(&self) -> impl Iterator<Item = UserId> {
-        self.announced.iter().copied()
-    }
-
-    fn note_announced(&mut self, message: &ServerMessage) {
+    fn note_known(&mut self, message: &ServerMessage, roster: &mut Roster) {
         if let ServerMessage::ClientsConnect { user_ids } = message {
-            self.announced.extend(user_ids);
+            user_ids.iter().for_each(|user| roster.learn(&mut self.known, *user));
         } else if let ServerMessage::ClientDisconnect { user_id } = message {
-            self.announced.remove(user_id);
+            roster.unlearn(&mut self.known, *user_id);
         }
     }
 }

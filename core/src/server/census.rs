@@ -18,6 +18,9 @@ impl Server {
             held: self.held.values().map(Vec::len).sum(),
             tombstones: self.tombstones.len(),
             outbound_bytes: self.outbound_total,
+            inbound_bytes: self.inbound_total,
+            credential_bytes: self.membership.credential_bytes(),
+            outputs: self.outputs.len(),
             replay_bytes: self.replays.bytes(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::deadlines::Timer;
-use super::membership::{Gathered, Room};
+use super::membership::Room;
 use super::tombstones::Tombstone;
 use crate::ids::{ChannelId, ControlId, GuildId, RelayId, RoomId};
 use crate::lvsp::outbox::Cause;
@@ -65,17 +65,8 @@ impl Server {
             Some(given) => given,
             None => self.draw_token(),
         };
-        Ok(self.membership.add_room(Room {
-            client,
-            channel,
-            guild,
-            bitrate: bitrate.unwrap_or(DEFAULT_BITRATE),
-            token,
-            relay,
-            members: Vec::new(),
-            confirmed: true,
-            gathered: Gathered::default(),
-        }))
+        let media = (bitrate.unwrap_or(DEFAULT_BITRATE), token, relay);
+        Ok(self.membership.add_room(Room::new(client, channel, guild, media)))
     }
 
     /// Whether session ids and tokens of so many bytes can be kept as well.

@@ -183,7 +183,7 @@ impl Server {
 
     fn find(&self, client: ControlId, target: &Target) -> Vec<MemberId> {
         if let Some(session_id) = &target.session_id
-            && let Some(id) = self.membership.member_of_session(client, session_id.expose())
+            && let Some(id) = self.membership.member_of_session(client, session_id)
         {
             return vec![id];
         }

@@ -28,11 +28,11 @@ const OLDEST: u8 = 4;
 
 impl Server {
     pub(super) fn session(&self, member: MemberId) -> Option<&Session> {
-        self.membership.member(member)?.session.as_ref()
+        self.membership.member(member)?.session.as_deref()
     }
 
     pub(super) fn session_mut(&mut self, member: MemberId) -> Option<&mut Session> {
-        self.membership.member_mut(member)?.session.as_mut()
+        self.membership.member_mut(member)?.session.as_deref_mut()
     }
 
     pub(super) fn gateway_opened(&mut self, now: Timestamp, conn: ConnId, target: &str) {
@@ -149,7 +149,7 @@ impl Server {
         if let Some(member) = self.member_of_conn(conn) {
             self.arm_heartbeat(now, conn);
             if let Some(seq) = seq_ack {
-                self.with_session(member, |session| session.acknowledge(seq));
+                self.with_session(member, |session, _| session.acknowledge(seq));
             }
         }
         self.reply(now, conn, &ServerMessage::HeartbeatAck { nonce });
@@ -182,7 +182,7 @@ impl Server {
         self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
         if let Some(member) = self.membership.member_mut(id) {
-            member.session = Some(session);
+            member.session = Some(Box::new(session));
         }
         self.timers.clear(Timer::Reservation(id));
         self.attach(now, conn, id);
@@ -268,8 +268,7 @@ impl Server {
     /// Ends a member's session, if it has one: media first, then what others know, then its
     /// connection.
     pub(super) fn end_session(&mut self, now: Timestamp, id: MemberId, reason: CloseReason) {
-        let Some(member) = self.membership.member_mut(id) else { return };
-        let Some(session) = member.session.take() else { return };
+        let Some(session) = self.membership.take_session(id) else { return };
         self.forget_replay(id, &session);
         self.timers.clear(Timer::Resume(id));
         self.relay(session.relay, RelayCommand::Close { leg: session.leg });
