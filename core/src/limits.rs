@@ -337,9 +337,10 @@ limits! {
     /// of peers is given so much more time.
     stall_ms: Millis = Millis(2_000), 100..=60_000,
         counts "stalls";
-    /// Actions that wait for the host; over it deadlines that are due are put off to the next call.
+    /// Actions that wait for the host; over it deadlines that are due and orders of chat servers are
+    /// put off to the next call.
     outputs: usize = 4_096, 16..=1_000_000,
-        counts "calls that put deadlines off";
+        counts "calls that put something off";
     /// How long a destroyed channel answers voice clients with 4022 instead of waiting.
     tombstone_ms: Millis = Millis(60_000), 1_000..=3_600_000,
         counts "channels forgotten";

@@ -31,7 +31,7 @@ const REFUSAL_KIND_BYTES: usize = 160;
 const HELD_BYTES: usize = 2 * 1_024 + 256;
 /// An action that waits for the host.
 const OUTPUT_BYTES: usize = 2 * 112;
-/// What one call may add behind the limit of actions: everybody in the largest channel is told.
+/// What one order may add behind the limit of actions, for each member of the largest channel.
 const OUTPUTS_EACH: usize = 6;
 /// Of a message that is being read there are so many copies at once.
 const MESSAGE_COPIES: usize = 6;

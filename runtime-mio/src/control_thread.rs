@@ -161,7 +161,7 @@ impl ControlThread {
 
     fn turn(&mut self) {
         self.obey_requests();
-        if self.push_stalled() {
+        if self.push_stalled() && !self.server.is_behind() {
             self.accept();
             self.read();
         }
@@ -196,6 +196,7 @@ impl ControlThread {
             accepted += 1;
             self.admit(now, stream, peer, plane);
         }
+        self.server.note_paced(self.listeners.take_paced());
         self.counters.accepts.note(accepted);
     }
 

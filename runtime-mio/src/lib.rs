@@ -19,6 +19,7 @@ pub mod development;
 mod entropy;
 mod logging;
 mod media_thread;
+pub mod memory;
 mod outbox;
 mod queue;
 mod runtime;

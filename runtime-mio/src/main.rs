@@ -11,7 +11,7 @@ use lvsp_core::entropy::Entropy;
 use lvsp_core::transport::TlsIdentity;
 use lvsp_mio::config::{File, SecretText};
 use lvsp_mio::demo::{self, Fault};
-use lvsp_mio::{BindError, OsEntropy, Runtime, StopHandle, development};
+use lvsp_mio::{BindError, OsEntropy, Runtime, StopHandle, development, memory};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -101,15 +101,34 @@ fn run(command: Command) -> Result<ExitCode> {
             }
         }
         Command::CheckConfig { config } => {
-            load(config.as_deref())?.check().context(CannotBeServed)?;
+            let file = load(config.as_deref())?;
+            file.check().context(CannotBeServed)?;
             say("the configuration can be served")?;
+            if let Some(warning) = memory_warning(&file) {
+                say(&warning)?;
+            }
         }
         Command::PrintConfig { config } => {
-            say(load(config.as_deref())?.to_masked_toml()?.trim_end())?;
+            let file = load(config.as_deref())?;
+            say(&file.to_masked_toml()?)?;
+            say(memory::describe(&file.memory_ceiling()).trim_end())?;
         }
         Command::GenSecret => say(&gen_secret())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to say where the limits allow more memory than there is.
+fn memory_warning(file: &File) -> Option<String> {
+    let (ceiling, there_is) = (file.memory_ceiling().bytes(), memory::available()?);
+    (ceiling > there_is).then(|| {
+        format!(
+            "warning: under these limits the server may come to hold {}, and this machine or \
+             container has {}; `lvsp-mio print-config` shows which of [limits] to lower",
+            memory::mebibytes(ceiling),
+            memory::mebibytes(there_is)
+        )
+    })
 }
 
 fn say(text: &str) -> Result<()> {
@@ -135,6 +154,9 @@ fn serve(path: Option<&Path>) -> Result<()> {
     }
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
+    }
+    if let Some(warning) = memory_warning(&file) {
+        tracing::warn!("{warning}");
     }
     let runtime = Runtime::bind(options).map_err(|error| {
         let is_configured = matches!(error, BindError::Ports(_) | BindError::Config(_));

@@ -26,9 +26,9 @@ use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
 
 /// Commands that may wait for one relay; when there are more, the control thread reads no more.
-const COMMAND_QUEUE: usize = 65_536;
+pub(crate) const COMMAND_QUEUE: usize = 65_536;
 /// Events of all relays that may wait for the control thread.
-const EVENT_QUEUE: usize = 65_536;
+pub(crate) const EVENT_QUEUE: usize = 16_384;
 
 /// Everything that a server is started with.
 #[derive(Debug)]

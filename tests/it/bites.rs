@@ -14,9 +14,7 @@ use lvsp_core::transport::TlsIdentity;
 use serde_json::{Value, json};
 
 use crate::lifecycle::AES;
-use crate::people::{
-    CHANNEL, GUILD, Ticket, Voice, chat_server, gateway, identify, join, place,
-};
+use crate::people::{CHANNEL, GUILD, Ticket, Voice, chat_server, gateway, identify, join, place};
 use crate::world::{PeerId, World};
 
 /// Brings a world to where the limit was reached.
@@ -102,8 +100,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         let chat = chat_server(&mut world);
         // Characters that are six bytes each in JSON.
         let id = "\u{1}".repeat(1_000);
-        world.send(chat, &json!({"op": 7, "d": {"user_id": "1", "channel_id": "2",
-            "session_id": id}}));
+        world.send(
+            chat,
+            &json!({"op": 7, "d": {"user_id": "1", "channel_id": "2",
+            "session_id": id}}),
+        );
         world
     }),
     ("inbound_total_bytes", || {
@@ -128,8 +129,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     }),
     ("select_protocol_per_minute", || {
         let (mut world, _, [ann, _]) = call(|l| l.select_protocol_per_minute = 1);
-        world.send(ann.peer, &json!({"op": 1, "d": {"protocol": "udp", "data": {
-            "address": "198.51.100.20", "port": 1, "mode": AES.1.name()}}}));
+        world.send(
+            ann.peer,
+            &json!({"op": 1, "d": {"protocol": "udp", "data": {
+            "address": "198.51.100.20", "port": 1, "mode": AES.1.name()}}}),
+        );
         world
     }),
     ("sessions", || {
@@ -147,7 +151,9 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("resume_bytes", || chattered(|l| l.resume_bytes = 1_024, 20)),
     ("replay_total_bytes", || chattered(|l| l.replay_total_bytes = 1_024, 20)),
     ("outbound_bytes", || {
-        unread(|l| (l.outbound_bytes, l.resume_bytes, l.control_dump_bytes) = (16_384, 8_192, 8_192))
+        unread(|l| {
+            (l.outbound_bytes, l.resume_bytes, l.control_dump_bytes) = (16_384, 8_192, 8_192)
+        })
     }),
     ("outbound_total_bytes", || unread(|l| l.outbound_total_bytes = 65_536)),
     ("outbound_age_ms", || {
@@ -292,8 +298,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
 
 #[test]
 fn each_limit_is_counted_under_its_name_when_it_is_reached() {
-    let counted: BTreeSet<_> =
-        World::new().counts().iter().map(|(key, _)| key).collect();
+    let counted: BTreeSet<_> = World::new().counts().iter().map(|(key, _)| key).collect();
     let tried: BTreeSet<_> = SCENARIOS.iter().map(|(key, _)| *key).collect();
     assert_eq!(counted, tried, "one scenario for each limit that is counted");
     let mut silent = Vec::new();

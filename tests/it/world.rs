@@ -134,6 +134,10 @@ impl World {
     pub(crate) fn pump(&mut self) {
         for _ in 0..10_000 {
             let mut idle = !self.act_on_outputs();
+            if self.server.is_behind() {
+                self.server.handle_timeout(self.now);
+                idle = false;
+            }
             for at in 0..self.peers.len() {
                 idle &= !self.carry(at);
             }

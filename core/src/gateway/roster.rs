@@ -91,7 +91,9 @@ impl Roster {
     /// Everybody whom a client knows.
     pub(crate) fn users(&self, known: &Known) -> impl Iterator<Item = UserId> {
         let entries = self.entries.iter().enumerate();
-        entries.filter(|(number, _)| known.has(*number)).filter_map(|(_, entry)| Some(entry.as_ref()?.0))
+        entries
+            .filter(|(number, _)| known.has(*number))
+            .filter_map(|(_, entry)| Some(entry.as_ref()?.0))
     }
 }
 

@@ -82,7 +82,13 @@ impl Mark {
 
 impl<P: Copy + Ord> Outbox<P> {
     pub(crate) const fn new() -> Self {
-        Self { order: VecDeque::new(), marks: BTreeMap::new(), refusals: 0, refusals_waiting: 0, bytes: 0 }
+        Self {
+            order: VecDeque::new(),
+            marks: BTreeMap::new(),
+            refusals: 0,
+            refusals_waiting: 0,
+            bytes: 0,
+        }
     }
 
     /// Marks an object. What was to be said of it before is said no more, but nothing that an

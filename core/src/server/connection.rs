@@ -210,7 +210,19 @@ impl Server {
         if connection.plane == Plane::Control && !bytes.is_empty() {
             self.control_alive(now, conn);
         }
+        self.take_events(now, conn);
+    }
+
+    /// Acts on what a transport has to say. A chat server's orders may each lead to much: when that
+    /// is enough for now, the rest is put off like deadlines are.
+    pub(super) fn take_events(&mut self, now: Timestamp, conn: ConnId) {
         while let Some(connection) = self.conns.get_mut(conn) {
+            if connection.plane == Plane::Control && self.outputs.len() > self.config.limits.outputs
+            {
+                self.put_off();
+                self.timers.set(Timer::Unheard(conn), now);
+                break;
+            }
             let Some(event) = connection.transport.poll_event() else { break };
             self.handle_event(now, conn, event);
         }

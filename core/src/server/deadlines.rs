@@ -34,6 +34,8 @@ pub(super) enum Timer {
     Linger(ConnId),
     /// The last notice before the process ends.
     DrainClose(ConnId),
+    /// Orders that arrived and were put off.
+    Unheard(ConnId),
     /// A voice state whose client did not come.
     Reservation(MemberId),
     /// The end of the resume window.
@@ -57,7 +59,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const fn of_conn(conn: ConnId) -> [Self; 10] {
+    pub(super) const fn of_conn(conn: ConnId) -> [Self; 11] {
         [
             Self::Handshake(conn),
             Self::Identify(conn),
@@ -69,6 +71,7 @@ impl Timer {
             Self::SlowReader(conn),
             Self::Linger(conn),
             Self::DrainClose(conn),
+            Self::Unheard(conn),
         ]
     }
 
@@ -91,6 +94,7 @@ impl Timer {
             Self::Ping(_)
             | Self::Linger(_)
             | Self::DrainClose(_)
+            | Self::Unheard(_)
             | Self::Calm(_)
             | Self::Gather(_)
             | Self::Undecided(_)
@@ -129,17 +133,29 @@ impl Server {
             self.timers.postpone(late + stall, Timer::waits_for_a_peer);
         }
         self.overdue = false;
+        let before = self.outputs.len();
         while self.timers.next().is_some_and(|next| next <= now) {
-            if self.outputs.len() > self.config.limits.outputs {
-                self.stats.limits.outputs += 1;
-                self.overdue = true;
-                return;
+            if self.outputs.len() - before > self.config.limits.outputs {
+                return self.put_off();
             }
             if let Some(timer) = self.timers.pop_due(now) {
                 self.count_deadline(timer);
                 self.fire(now, timer);
             }
         }
+    }
+
+    /// Leaves the rest to the next call.
+    pub(super) const fn put_off(&mut self) {
+        self.stats.limits.outputs += 1;
+        self.overdue = true;
+    }
+
+    /// Whether the last calls left something to be done because they led to so much. Hosts read
+    /// from no connection meanwhile: take the outputs and call [`Self::handle_timeout`].
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.overdue
     }
 
     /// Counts the limit that a deadline stands for, where it is reached whenever that passes.
@@ -172,6 +188,7 @@ impl Server {
             Timer::Gather(_) => &mut counts.gather_ms,
             Timer::Tombstone(..) => &mut counts.tombstone_ms,
             Timer::Calm(_)
+            | Timer::Unheard(_)
             | Timer::Takeover(_)
             | Timer::Undecided(_)
             | Timer::Reconcile(_)
@@ -194,6 +211,7 @@ impl Server {
             Timer::SlowReader(conn) => self.drop_conn(now, conn, CloseReason::SlowReader),
             Timer::Linger(conn) => self.drop_conn(now, conn, CloseReason::PeerClosed),
             Timer::DrainClose(conn) => self.close_conn(now, conn, CloseReason::ShuttingDown),
+            Timer::Unheard(conn) => self.take_events(now, conn),
             Timer::Reservation(member) => {
                 self.remove_member(now, member, GoneReason::NeverConnected);
             }

@@ -52,7 +52,17 @@ impl Room {
         (bitrate, token, relay): (u32, Secret, RelayId),
     ) -> Self {
         let members = Vec::new();
-        Self { client, channel, guild, bitrate, token, relay, members, confirmed: true, crowd: None }
+        Self {
+            client,
+            channel,
+            guild,
+            bitrate,
+            token,
+            relay,
+            members,
+            confirmed: true,
+            crowd: None,
+        }
     }
 
     pub(super) fn crowd(&mut self) -> &mut Crowd {

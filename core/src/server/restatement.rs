@@ -81,7 +81,7 @@ impl Server {
         for id in members {
             if self.outputs.len() > self.config.limits.outputs {
                 // The rest goes when the host has acted on these.
-                self.stats.limits.outputs += 1;
+                self.put_off();
                 return self.timers.set(Timer::Reconcile(client), now + PAUSE);
             }
             if self.membership.member(id).is_some_and(|member| !member.confirmed) {

@@ -230,7 +230,8 @@ impl Records {
                 self.partial += taken.len();
                 bytes = rest;
             }
-            if self.partial >= RECORD_HEAD_BYTES && self.partial == RECORD_HEAD_BYTES + self.length {
+            if self.partial >= RECORD_HEAD_BYTES && self.partial == RECORD_HEAD_BYTES + self.length
+            {
                 self.partial = 0;
             }
         }

@@ -376,8 +376,14 @@ mod tests {
             ClientUpgrade::new("/?v=8", key, 16_384, 64).handle(&mut reply.as_bytes())
         };
         assert_eq!(check(&reply), UpgradeStep::Opened { target: "/?v=8".to_owned() });
-        assert_eq!(check(&reply.replace("101", "200")), UpgradeStep::Rejected(CloseReason::BadUpgrade));
-        assert_eq!(check(&reply.replace("Accept: ", "Accept: x")), UpgradeStep::Rejected(CloseReason::BadUpgrade));
+        assert_eq!(
+            check(&reply.replace("101", "200")),
+            UpgradeStep::Rejected(CloseReason::BadUpgrade)
+        );
+        assert_eq!(
+            check(&reply.replace("Accept: ", "Accept: x")),
+            UpgradeStep::Rejected(CloseReason::BadUpgrade)
+        );
         let extended = reply.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n");
         assert_eq!(check(&extended), UpgradeStep::Rejected(CloseReason::BadUpgrade));
         assert_eq!(request("a\r\nb: c", "/", key), None);

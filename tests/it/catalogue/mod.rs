@@ -59,7 +59,8 @@ fn test_fault(name: &str, read: impl Fn(&str) -> Option<String>) -> Option<Strin
         let is_test = |at: usize| {
             // Attributes and comments may stand between.
             let above = lines[..at].iter().rev();
-            above.take_while(|line| line.starts_with('#') || line.starts_with("//"))
+            above
+                .take_while(|line| line.starts_with('#') || line.starts_with("//"))
                 .any(|line| *line == "#[test]")
         };
         let start = format!("fn {function}(");
@@ -87,7 +88,8 @@ fn faults(rows: &[Row], read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     for row in rows {
         let id = row.id;
         for key in row.keys {
-            let known = if key.contains('.') { other_default(key).is_some() } else { limit(key).is_some() };
+            let known =
+                if key.contains('.') { other_default(key).is_some() } else { limit(key).is_some() };
             if !known {
                 faults.push(format!("{id}: no key {key}"));
             }

@@ -16,15 +16,8 @@ pub(super) struct Row {
     pub(super) missing: &'static str,
 }
 
-const NOTHING: Row = Row {
-    id: "",
-    fault: "",
-    answer: "",
-    keys: &[],
-    counters: &[],
-    tests: &[],
-    missing: "",
-};
+const NOTHING: Row =
+    Row { id: "", fault: "", answer: "", keys: &[], counters: &[], tests: &[], missing: "" };
 
 const EACH: &str = "tests/it/bites.rs::each_limit_is_counted_under_its_name_when_it_is_reached";
 
@@ -558,7 +551,9 @@ pub(super) const ROWS: &[Row] = &[
         id: "M4",
         fault: "A session is resumed under its key",
         answer: "Counters and window go on where they were",
-        tests: &["tests/it/clauses.rs::a_resumed_session_keeps_its_key_its_number_and_its_counters"],
+        tests: &[
+            "tests/it/clauses.rs::a_resumed_session_keeps_its_key_its_number_and_its_counters",
+        ],
         ..NOTHING
     },
     Row {
