@@ -39,6 +39,8 @@ pub struct RelayStats {
 pub struct ServerStats {
     /// Connections that ended, by reason.
     pub closes: Closes,
+    /// Connections of chat servers from networks that are not allowed, told by the host.
+    pub not_allowed: u64,
     /// Orders of chat servers that were refused.
     pub refused_orders: u64,
     /// Messages of voice clients that were understood and have no use here.

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
@@ -55,6 +56,8 @@ pub(crate) struct ControlThread {
     budgets: Budgets,
     counters: Arc<ControlCounters>,
     buffer: Vec<u8>,
+    /// Networks that chat servers may connect from; empty for all.
+    control_allow: Vec<IpNet>,
 }
 
 /// What a control thread is given.
@@ -72,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) handshakes_per_s: u64,
     /// Gateway connections at once.
     pub(crate) connections_max: usize,
+    pub(crate) control_allow: Vec<IpNet>,
 }
 
 impl ControlThread {
@@ -99,6 +103,7 @@ impl ControlThread {
             budgets: parts.budgets,
             counters: parts.counters,
             buffer: vec![0; READ_BYTES],
+            control_allow: parts.control_allow,
         })
     }
 
@@ -200,7 +205,17 @@ impl ControlThread {
         self.counters.accepts.note(accepted);
     }
 
+    /// Whether chat servers may connect from there.
+    fn is_allowed(&self, peer: SocketAddr) -> bool {
+        let ip = peer.ip().to_canonical();
+        self.control_allow.is_empty() || self.control_allow.iter().any(|net| net.contains(&ip))
+    }
+
     fn admit(&mut self, now: Timestamp, mut stream: TcpStream, peer: SocketAddr, plane: Plane) {
+        if plane == Plane::Control && !self.is_allowed(peer) {
+            self.server.note_not_allowed();
+            return tracing::debug!(%peer, "not in one of the networks of control.allow");
+        }
         if let Err(error) = tcp::configure(&stream) {
             tracing::debug!(%error, %peer, "configuring a connection");
         }

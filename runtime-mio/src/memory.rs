@@ -92,7 +92,7 @@ mod tests {
             Limits { replay_total_bytes: limits.replay_total_bytes + 1, ..limits.clone() },
             Limits { voice_states: limits.voice_states + 1, ..limits.clone() },
             Limits { channels: limits.channels + 1, ..limits.clone() },
-            Limits { sessions: limits.sessions + 1, ..limits.clone() },
+            Limits { sessions: limits.sessions + 1, ..Limits::default() },
         ] {
             assert!(ceiling(&more, 1, 1).bytes() > before);
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
@@ -35,6 +36,8 @@ pub(crate) const EVENT_QUEUE: usize = 16_384;
 pub struct Options {
     /// Where chat servers connect. Port 0 takes a free one.
     pub control: SocketAddr,
+    /// Networks that chat servers may connect from; empty for all.
+    pub control_allow: Vec<IpNet>,
     /// Where voice clients connect.
     pub gateway: SocketAddr,
     /// Where media arrives; relay `n` listens on the port + `n`.
@@ -242,6 +245,7 @@ impl Runtime {
             );
         }
         let (budgets, tls) = (options.budgets, options.tls.clone());
+        let control_allow = options.control_allow.clone();
         let handshakes_per_s = options.limits.handshakes_per_s;
         let config = options.into_config(public, gateway_address);
         let mut server = Server::new(config, Box::new(OsEntropy), clock::now())?;
@@ -265,6 +269,7 @@ impl Runtime {
             counters: Arc::clone(&counters),
             handshakes_per_s,
             connections_max,
+            control_allow,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
         let control = ControlThread::new(parts)?;

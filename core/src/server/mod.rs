@@ -209,6 +209,11 @@ impl Server {
         self.stats.limits.handshakes_per_s += connections;
     }
 
+    /// Counts a connection of a chat server that the host refused for where it came from.
+    pub const fn note_not_allowed(&mut self) {
+        self.stats.not_allowed += 1;
+    }
+
     /// How many voice sessions there are, detached ones included.
     #[must_use]
     pub fn session_count(&self) -> usize {

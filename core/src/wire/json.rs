@@ -84,8 +84,10 @@ impl WireError {
     pub const fn close_reason(&self) -> CloseReason {
         match self {
             Self::TooDeep => CloseReason::TooDeep,
-            _ if self.is_decode() => CloseReason::Decode,
-            _ => CloseReason::BadRequest,
+            Self::NotJson | Self::NotAnObject | Self::NotAMessage | Self::Duplicate { .. } => {
+                CloseReason::Decode
+            }
+            Self::Missing { .. } | Self::Wrong { .. } => CloseReason::BadRequest,
         }
     }
 

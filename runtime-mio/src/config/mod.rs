@@ -88,6 +88,7 @@ impl File {
         }
         Ok(Options {
             control: self.control.listen,
+            control_allow: self.control.allow.clone(),
             gateway: self.gateway.listen,
             media: self.media.listen,
             public_ip: self.public_ip()?,

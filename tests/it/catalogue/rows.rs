@@ -25,10 +25,11 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "C1",
         fault: "A stranger connects to the control port",
-        answer: "A listener of its own, on loopback by default; few connections may be unidentified, \
+        answer: "A listener of its own, on loopback by default, and a list of networks; few connections may be unidentified, \
                  for a short time, and one wrong token closes (4001)",
         keys: &[
             "control.listen",
+            "control.allow",
             "control_unauthenticated",
             "control_unauthenticated_per_address",
             "first_byte_ms",
@@ -36,13 +37,14 @@ pub(super) const ROWS: &[Row] = &[
             "control_upgrade_ms",
             "identify_ms",
         ],
-        counters: &["closes.authentication_failed"],
+        counters: &["closes.authentication_failed", "server.not_allowed"],
         tests: &[
             EACH,
+            "runtime-mio/tests/bounded_work.rs::chat_servers_connect_from_allowed_networks_alone",
             "tests/it/clauses.rs::a_chat_server_that_does_not_identify_is_closed_after_ten_seconds",
             "tests/it/control.rs::mistakes_before_ready_close_with_the_code_of_the_draft",
         ],
-        missing: "a list of allowed networks",
+        ..NOTHING
     },
     Row {
         id: "C2",
@@ -206,6 +208,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             "tests/it/revisions.rs::litecord_joins_without_a_revision_configured_and_is_told_nothing_that_it_closes_on",
             "tests/it/revisions.rs::a_patched_litecord_is_assigned_its_channels_and_hears_of_health_unasked",
+            "tests/it/revisions.rs::a_chat_server_that_closes_at_each_assignment_loses_no_call",
         ],
         ..NOTHING
     },
