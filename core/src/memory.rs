@@ -7,6 +7,7 @@
 
 use crate::limits::Limits;
 use crate::lvsp::outbox;
+use crate::stats::Census;
 
 /// A TCP connection over TLS with its WebSocket, beside what waits to be written and read.
 pub const CONNECTION_BYTES: usize = 9_728;
@@ -39,6 +40,28 @@ const MESSAGE_COPIES: usize = 6;
 const INBOUND_FACTOR: usize = 2;
 /// The arena of a batch and its list.
 const BATCH_BYTES: usize = 256 * 1_024 + 2_048 * 56;
+
+/// About how much a control plane holds, and a relay with its legs, by the same costs: never above
+/// [`Ceiling::of`] its limits.
+#[must_use]
+pub const fn held(census: &Census) -> u64 {
+    let Census { connections, sessions, channels, voice_states, .. } = *census;
+    let things = connections * CONNECTION_BYTES
+        + sessions * (SESSION_BYTES + LEG_BYTES + KNOWN_USER_BYTES)
+        + channels * CHANNEL_BYTES
+        + voice_states * VOICE_STATE_BYTES
+        + census.buried * TOMBSTONE_BYTES
+        + census.held * HELD_BYTES
+        + census.failure_addresses * FAILURE_BYTES
+        + census.outputs * OUTPUT_BYTES;
+    let bytes = census.outbound_bytes
+        + INBOUND_FACTOR * census.inbound_bytes
+        + census.replay_bytes
+        + census.credential_bytes
+        + census.news_bytes
+        + census.control_replay_bytes;
+    (things + bytes) as u64
+}
 
 /// One part of the sum.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -79,6 +79,14 @@ pub struct Census {
     pub credential_bytes: usize,
     /// Actions that wait for the host.
     pub outputs: usize,
+    /// Destroyed channels and their users that are remembered.
+    pub buried: usize,
+    /// Memory of what chat servers are yet to be told, in bytes.
+    pub news_bytes: usize,
+    /// Bytes of messages that are kept for chat servers' resumes.
+    pub control_replay_bytes: usize,
+    /// Addresses whose failures to identify are remembered.
+    pub failure_addresses: usize,
     /// Bytes of numbered messages that are kept for resumes, over all sessions.
     pub replay_bytes: usize,
 }

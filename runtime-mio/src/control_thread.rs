@@ -21,7 +21,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::accept::Listeners;
 use crate::clock;
-use crate::logging;
+use crate::logging::Log;
 use crate::queue::Queue;
 use crate::runtime::Requests;
 use crate::tcp::{self, Progress, Tcp};
@@ -58,6 +58,7 @@ pub(crate) struct ControlThread {
     buffer: Vec<u8>,
     /// Networks that chat servers may connect from; empty for all.
     control_allow: Vec<IpNet>,
+    log: Log,
 }
 
 /// What a control thread is given.
@@ -104,6 +105,7 @@ impl ControlThread {
             counters: parts.counters,
             buffer: vec![0; READ_BYTES],
             control_allow: parts.control_allow,
+            log: Log::default(),
         })
     }
 
@@ -288,7 +290,7 @@ impl ControlThread {
                     self.push_stalled();
                 }
                 Output::Close { conn, .. } => self.forget(conn),
-                Output::Event(event) => logging::event(&event),
+                Output::Event(event) => self.log.event(clock::now(), &event),
             }
         }
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lvsp_core::limits::{Limits, Millis};
+use lvsp_core::memory;
 use lvsp_core::output::{Plane, Shutdown};
 use lvsp_core::reasons::Refused;
 use serde_json::json;
@@ -229,4 +230,49 @@ fn the_refusal_of_an_address_lasts_from_its_last_failure() {
         let taken = world.server.handle_accept(world.now, Plane::Control, from);
         assert_eq!(taken == Err(Refused::BackOff), refused, "{second} s later");
     }
+}
+
+#[test]
+fn what_is_held_stays_below_the_ceiling_of_the_limits() {
+    let limits = Limits {
+        sessions: 8,
+        connections: 20,
+        unauthenticated: 10,
+        channels: 4,
+        voice_states: 20,
+        members_per_channel: 8,
+        outbound_total_bytes: 65_536,
+        inbound_total_bytes: 65_536,
+        replay_total_bytes: 16_384,
+        credentials_total_bytes: 4_096,
+        tombstones: 4,
+        control_news_bytes: 16_384,
+        control_replay_bytes: 4_096,
+        outputs: 16,
+        ..Limits::default()
+    };
+    let ceiling = memory::Ceiling::of(&limits, 1, 1).bytes();
+    let mut world = world(limits);
+    let chat = chat_server(&mut world);
+    let mut most = [0; 2];
+    let from = SocketAddr::from(([203, 0, 113, 1], 1));
+    for n in 1..=60 {
+        let channel = 70 + n % 6;
+        let order = json!({"user_id": n.to_string(), "channel_id": channel.to_string()});
+        world.send(chat, &json!({"op": 7, "d": order}));
+        if let Ok(conn) = world.server.handle_accept(world.now, Plane::Gateway, from) {
+            world.server.handle_bytes(world.now, conn, &[b'G'; 12_000]);
+        }
+        if n % 7 == 0 {
+            let gone = json!({"id": channel.to_string(), "deleted": true});
+            world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+        }
+        let census = world.server.census();
+        most = [most[0].max(census.voice_states), most[1].max(census.buried)];
+        let held = memory::held(&census);
+        assert!(held <= ceiling, "{held} bytes held, where {ceiling} are the most");
+    }
+    assert!(most.iter().all(|most| *most > 0), "voice states and destroyed channels: {most:?}");
+    let counts = world.counts();
+    assert!(counts.channels > 0 && counts.inbound_total_bytes > 0, "limits were met");
 }

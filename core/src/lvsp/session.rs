@@ -104,6 +104,11 @@ impl<P: Copy + Ord> Session<P> {
         self.outbox.held()
     }
 
+    /// Bytes kept for a resume.
+    pub(crate) const fn kept_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
     /// What left the log unacknowledged since this was last asked.
     pub(crate) const fn take_evictions(&mut self) -> Evictions {
         self.log.take_evictions()
