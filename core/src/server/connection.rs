@@ -239,21 +239,24 @@ impl Server {
         self.inbound_total = self.inbound_total + held - before;
         while self.inbound_total > self.config.limits.inbound_total_bytes {
             self.stats.limits.inbound_total_bytes += 1;
-            self.drop_largest(now, |connection| connection.inbound_held, CloseReason::Overloaded);
+            let held = |connection: &Connection| connection.inbound_held;
+            if !self.drop_largest(now, held, CloseReason::Overloaded) {
+                return;
+            }
         }
     }
 
-    /// Drops the connection that holds most of something.
+    /// Drops the connection that holds most of something; whether there was one.
     fn drop_largest(
         &mut self,
         now: Timestamp,
         held: impl Fn(&Connection) -> usize,
         reason: CloseReason,
-    ) {
+    ) -> bool {
         let largest = self.conns.iter().max_by_key(|(_, connection)| held(connection));
-        if let Some(conn) = largest.map(|(conn, _)| conn) {
-            self.drop_conn(now, conn, reason);
-        }
+        let Some(conn) = largest.map(|(conn, _)| conn) else { return false };
+        self.drop_conn(now, conn, reason);
+        true
     }
 
     /// Takes the end of the peer's bytes, or an error of the socket. The id is dead afterwards.
@@ -457,7 +460,10 @@ impl Server {
         }
         while self.outbound_total > self.config.limits.outbound_total_bytes {
             self.stats.limits.outbound_total_bytes += 1;
-            self.drop_largest(now, |connection| connection.outbound_held, CloseReason::SlowReader);
+            let held = |connection: &Connection| connection.outbound_held;
+            if !self.drop_largest(now, held, CloseReason::SlowReader) {
+                return;
+            }
         }
     }
 
