@@ -102,6 +102,11 @@ slab_id! {
     LegId;
 }
 
+impl MemberId {
+    /// The first in order; the start of a range.
+    pub(crate) const MIN: Self = Self(Key { index: 0, generation: 0 });
+}
+
 /// A relay: one UDP socket and the thread that serves it. Relay `n` listens on the media port + n.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RelayId(pub u16);

@@ -31,6 +31,7 @@ pub mod ids;
 pub mod limits;
 mod lvsp;
 pub mod media;
+pub mod memory;
 pub mod output;
 pub mod reasons;
 mod replay_log;

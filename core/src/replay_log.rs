@@ -19,14 +19,33 @@ pub(crate) struct Bounds {
 
 #[derive(Debug)]
 struct Entry {
-    position: u64,
     at: Timestamp,
-    text: String,
+    text: Box<str>,
+}
+
+impl Entry {
+    const fn held(&self) -> usize {
+        self.text.len() + PLACE_BYTES
+    }
+}
+
+/// What a kept message counts beside its text: its place, and what an allocator adds.
+const PLACE_BYTES: usize = 64;
+/// Places that are not given back.
+const KEPT_PLACES: usize = 8;
+
+/// How many messages left a log unacknowledged, by the bound that they were over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Evictions {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) age: u64,
 }
 
 /// Messages in the order in which they were numbered.
 #[derive(Debug)]
 pub(crate) struct ReplayLog {
+    /// The newest messages without a gap, so that their positions follow from `sent`.
     entries: VecDeque<Entry>,
     bytes: usize,
     /// The newest position given out; 0 before the first.
@@ -35,12 +54,46 @@ pub(crate) struct ReplayLog {
     acknowledged: u64,
     /// The newest position that left the log unacknowledged.
     evicted: u64,
+    evictions: Evictions,
     bounds: Bounds,
 }
 
 impl ReplayLog {
     pub(crate) const fn new(bounds: Bounds) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, sent: 0, acknowledged: 0, evicted: 0, bounds }
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            sent: 0,
+            acknowledged: 0,
+            evicted: 0,
+            evictions: Evictions { messages: 0, bytes: 0, age: 0 },
+            bounds,
+        }
+    }
+
+    /// What left unacknowledged since this was last asked.
+    pub(crate) const fn take_evictions(&mut self) -> Evictions {
+        std::mem::replace(&mut self.evictions, Evictions { messages: 0, bytes: 0, age: 0 })
+    }
+
+    /// The position before that of the oldest message kept.
+    fn before_oldest(&self) -> u64 {
+        self.sent - self.entries.len() as u64
+    }
+
+    /// How many of the messages kept are at `position` or before.
+    fn up_to(&self, position: u64) -> usize {
+        let count = position.saturating_sub(self.before_oldest());
+        usize::try_from(count).unwrap_or(usize::MAX).min(self.entries.len())
+    }
+
+    fn forget_oldest(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.bytes -= entry.held();
+        if self.entries.capacity() > 2 * self.entries.len() + KEPT_PLACES {
+            self.entries.shrink_to(self.entries.len() + self.entries.len() / 4);
+        }
+        Some(entry)
     }
 
     /// The position of the next message. Call [`Self::keep`] or [`Self::skip`] with its text next.
@@ -53,16 +106,20 @@ impl ReplayLog {
         self.sent
     }
 
-    /// How many bytes are kept.
+    /// How many bytes are kept, with the places of the messages.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Numbers `text` and keeps it for replay.
-    pub(crate) fn keep(&mut self, now: Timestamp, text: String) {
+    pub(crate) fn keep(&mut self, now: Timestamp, text: &str) {
         self.sent += 1;
-        self.bytes += text.len();
-        self.entries.push_back(Entry { position: self.sent, at: now, text });
+        let entry = Entry { at: now, text: text.into() };
+        self.bytes += entry.held();
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(self.entries.len() / 2 + 4);
+        }
+        self.entries.push_back(entry);
         self.trim(now);
     }
 
@@ -74,7 +131,7 @@ impl ReplayLog {
 
     /// Forgets everything that is kept; only what comes now can be resumed.
     pub(crate) fn evict_all(&mut self) {
-        self.entries.clear();
+        self.entries = VecDeque::new();
         self.bytes = 0;
         self.evicted = self.sent;
     }
@@ -85,10 +142,8 @@ impl ReplayLog {
             return;
         }
         self.acknowledged = self.acknowledged.max(position);
-        while self.entries.front().is_some_and(|entry| entry.position <= position) {
-            if let Some(entry) = self.entries.pop_front() {
-                self.bytes -= entry.text.len();
-            }
+        for _ in 0..self.up_to(position) {
+            self.forget_oldest();
         }
     }
 
@@ -106,18 +161,14 @@ impl ReplayLog {
         after: u64,
     ) -> Option<impl Iterator<Item = &str>> {
         let all = self.replays_from(now, after);
-        all.then(|| {
-            self.entries
-                .iter()
-                .filter(move |entry| entry.position > after)
-                .map(|entry| entry.text.as_str())
-        })
+        all.then(|| self.entries.iter().skip(self.up_to(after)).map(|entry| &*entry.text))
     }
 
     /// The first message behind `after` that is kept, with its position.
     pub(crate) fn behind(&self, after: u64) -> Option<(u64, &str)> {
-        let at = self.entries.partition_point(|entry| entry.position <= after);
-        self.entries.get(at).map(|entry| (entry.position, entry.text.as_str()))
+        let at = self.up_to(after);
+        let position = self.before_oldest() + at as u64 + 1;
+        self.entries.get(at).map(|entry| (position, &*entry.text))
     }
 
     /// The largest `after` that replays from the oldest message kept, if nothing that the peer
@@ -128,15 +179,17 @@ impl ReplayLog {
 
     fn trim(&mut self, now: Timestamp) {
         while let Some(front) = self.entries.front() {
-            let over = self.entries.len() > self.bounds.messages
-                || self.bytes > self.bounds.bytes
-                || now.since(front.at) > self.bounds.age;
-            if !over {
+            if self.entries.len() > self.bounds.messages {
+                self.evictions.messages += 1;
+            } else if self.bytes > self.bounds.bytes {
+                self.evictions.bytes += 1;
+            } else if now.since(front.at) > self.bounds.age {
+                self.evictions.age += 1;
+            } else {
                 break;
             }
-            self.evicted = front.position;
-            self.bytes -= front.text.len();
-            self.entries.pop_front();
+            self.evicted = self.before_oldest() + 1;
+            self.forget_oldest();
         }
     }
 }
@@ -187,7 +240,7 @@ mod tests {
     fn replay_gives_exactly_what_came_after() {
         let mut log = log(10);
         for text in ["a", "b", "c"] {
-            log.keep(NOW, text.to_owned());
+            log.keep(NOW, text);
         }
         assert_eq!(replayed(&mut log, NOW, 1).unwrap(), ["b", "c"]);
         assert_eq!(replayed(&mut log, NOW, 3).unwrap(), [""; 0]);
@@ -202,7 +255,7 @@ mod tests {
     fn what_was_evicted_cannot_be_resumed() {
         let mut log = log(2);
         for text in ["a", "b", "c"] {
-            log.keep(NOW, text.to_owned());
+            log.keep(NOW, text);
         }
         assert_eq!(replayed(&mut log, NOW, 0), None);
         assert_eq!(log.oldest(), None);
@@ -213,9 +266,9 @@ mod tests {
     #[test]
     fn a_message_that_is_not_kept_ends_what_can_be_replayed() {
         let mut log = log(10);
-        log.keep(NOW, "a".to_owned());
+        log.keep(NOW, "a");
         log.skip();
-        log.keep(NOW, "c".to_owned());
+        log.keep(NOW, "c");
         assert_eq!(replayed(&mut log, NOW, 1), None);
         assert_eq!(replayed(&mut log, NOW, 2).unwrap(), ["c"]);
     }

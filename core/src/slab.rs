@@ -51,6 +51,10 @@ impl<I: SlabId, T> Slab<I, T> {
     /// Stores the value made by `make`, which is told its own id.
     pub fn insert_with(&mut self, make: impl FnOnce(I) -> T) -> I {
         let index = self.free.pop().unwrap_or_else(|| {
+            if self.slots.len() == self.slots.capacity() {
+                // A quarter and not twice as much: slabs are the largest tables that there are.
+                self.slots.reserve_exact(self.slots.len() / 4 + 4);
+            }
             self.slots.push(Slot { generation: 0, value: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::reasons::DropReason;
+use crate::limits::LimitCounts;
+use crate::reasons::{CloseReason, DropReason};
 use crate::time::Timestamp;
 
 /// What one relay has done since it started.
@@ -28,6 +29,26 @@ pub struct RelayStats {
     pub sequence_restarts: u64,
     /// Drops by reason.
     pub drops: Drops,
+    /// How often each limit of the media plane was reached.
+    pub limits: LimitCounts,
+}
+
+/// What the control plane has done since it started.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ServerStats {
+    /// Connections that ended, by reason.
+    pub closes: Closes,
+    /// Connections of chat servers from networks that are not allowed, told by the host.
+    pub not_allowed: u64,
+    /// Orders of chat servers that were refused.
+    pub refused_orders: u64,
+    /// Messages of voice clients that were understood and have no use here.
+    pub tolerated_messages: u64,
+    /// Voice states that ended because no chat server came back within the grace time.
+    pub grace_ended: u64,
+    /// How often each limit of the control plane was reached.
+    pub limits: LimitCounts,
 }
 
 /// How much the control plane holds at one moment.
@@ -50,8 +71,22 @@ pub struct Census {
     pub held: usize,
     /// Destroyed channels that are remembered for a while.
     pub tombstones: usize,
-    /// Bytes that wait to be written, over all connections.
+    /// Memory of what waits to be written, over all connections, in bytes.
     pub outbound_bytes: usize,
+    /// Bytes of what has not wholly arrived, over all connections.
+    pub inbound_bytes: usize,
+    /// Bytes of session ids and tokens.
+    pub credential_bytes: usize,
+    /// Actions that wait for the host.
+    pub outputs: usize,
+    /// Destroyed channels and their users that are remembered.
+    pub buried: usize,
+    /// Memory of what chat servers are yet to be told, in bytes.
+    pub news_bytes: usize,
+    /// Bytes of messages that are kept for chat servers' resumes.
+    pub control_replay_bytes: usize,
+    /// Addresses whose failures to identify are remembered.
+    pub failure_addresses: usize,
     /// Bytes of numbered messages that are kept for resumes, over all sessions.
     pub replay_bytes: usize,
 }
@@ -82,30 +117,45 @@ pub struct LegFigures {
     pub drops: Drops,
 }
 
-/// Counts by [`DropReason`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Drops([u64; DropReason::ALL.len()]);
+/// Declares counts by a reason.
+macro_rules! counts_by {
+    ($(#[$doc:meta])* $name:ident, $reason:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $name([u64; <$reason>::ALL.len()]);
 
-impl Default for Drops {
-    fn default() -> Self {
-        Self([0; DropReason::ALL.len()])
-    }
+        impl Default for $name {
+            fn default() -> Self {
+                Self([0; <$reason>::ALL.len()])
+            }
+        }
+
+        impl $name {
+            /// Counts `n` of this reason.
+            pub const fn count(&mut self, reason: $reason, n: u64) {
+                self.0[reason as usize] += n;
+            }
+
+            /// How often this reason occurred.
+            #[must_use]
+            pub const fn of(&self, reason: $reason) -> u64 {
+                self.0[reason as usize]
+            }
+
+            /// Every reason with its count.
+            pub fn iter(&self) -> impl Iterator<Item = ($reason, u64)> + '_ {
+                <$reason>::ALL.iter().map(|reason| (*reason, self.of(*reason)))
+            }
+        }
+    };
 }
 
-impl Drops {
-    /// Counts `n` drops.
-    pub const fn count(&mut self, reason: DropReason, n: u64) {
-        self.0[reason as usize] += n;
-    }
+counts_by! {
+    /// Counts by [`DropReason`].
+    Drops, DropReason
+}
 
-    /// How often this reason occurred.
-    #[must_use]
-    pub const fn of(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize]
-    }
-
-    /// Every reason with its count.
-    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.iter().map(|reason| (*reason, self.of(*reason)))
-    }
+counts_by! {
+    /// Counts by [`CloseReason`].
+    Closes, CloseReason
 }

@@ -44,6 +44,10 @@ pub(crate) struct Listeners {
     /// Which one is asked first in this turn, so that neither keeps the other waiting.
     first: usize,
     pace: Pace,
+    /// Whether a gateway connection may have been kept waiting by the pace.
+    held_back: bool,
+    /// Connections that were, since that was last asked.
+    paced: u64,
     gateway_connections: usize,
     connections_max: usize,
     /// No accepting before this.
@@ -70,6 +74,8 @@ impl Listeners {
             open,
             first: 0,
             pace: Pace::new(handshakes_per_s),
+            held_back: false,
+            paced: 0,
             gateway_connections: 0,
             connections_max,
             rest_until: Timestamp::ZERO,
@@ -113,9 +119,16 @@ impl Listeners {
             while self.due(&self.open[at]).is_some_and(|due| due <= now) {
                 let listener = &mut self.open[at];
                 match listener.socket.accept() {
-                    Ok((stream, peer)) => return Some((stream, peer, listener.plane)),
+                    Ok((stream, peer)) => {
+                        let plane = listener.plane;
+                        if plane == Plane::Gateway {
+                            self.paced += u64::from(std::mem::take(&mut self.held_back));
+                        }
+                        return Some((stream, peer, plane));
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         listener.ready = false;
+                        self.held_back &= listener.plane == Plane::Control;
                     }
                     Err(error) if is_exhausted(&error) => {
                         self.turn_away(now, at, &error);
@@ -128,8 +141,17 @@ impl Listeners {
                     }
                 }
             }
+            let listener = &self.open[at];
+            let has_room = self.gateway_connections < self.connections_max;
+            let waits = listener.ready && has_room && self.pace.next > now;
+            self.held_back |= listener.plane == Plane::Gateway && waits;
         }
         None
+    }
+
+    /// How many connections were kept waiting by the pace, since this was last asked.
+    pub(crate) const fn take_paced(&mut self) -> u64 {
+        std::mem::replace(&mut self.paced, 0)
     }
 
     /// An accepted connection is wanted. Others do not count for the pace: a stranger who is
@@ -280,8 +302,10 @@ mod tests {
         assert_eq!(next, Some(Timestamp::from_millis(10_990)), "a second, less the slack");
         assert_eq!(take(10_500).0, []);
         assert_eq!(take(11_000), (vec![Plane::Gateway], None), "there is room for two");
+        assert_eq!(listeners.take_paced(), 1, "the second one had to wait");
         listeners.note_closed(Plane::Gateway);
         assert!(listeners.accept(Timestamp::from_millis(20_000)).is_some());
+        assert_eq!(listeners.take_paced(), 0, "this one waited for room");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
@@ -21,7 +22,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::accept::Listeners;
 use crate::clock;
 use crate::load::LoadMeter;
-use crate::logging;
+use crate::logging::Log;
 use crate::queue::Queue;
 use crate::runtime::Requests;
 use crate::sys;
@@ -58,6 +59,9 @@ pub(crate) struct ControlThread {
     counters: Arc<ControlCounters>,
     load: LoadMeter,
     buffer: Vec<u8>,
+    /// Networks that chat servers may connect from; empty for all.
+    control_allow: Vec<IpNet>,
+    log: Log,
 }
 
 /// What a control thread is given.
@@ -75,6 +79,7 @@ pub(crate) struct Parts {
     pub(crate) handshakes_per_s: u64,
     /// Gateway connections at once.
     pub(crate) connections_max: usize,
+    pub(crate) control_allow: Vec<IpNet>,
 }
 
 impl ControlThread {
@@ -104,6 +109,8 @@ impl ControlThread {
             counters: parts.counters,
             load,
             buffer: vec![0; READ_BYTES],
+            control_allow: parts.control_allow,
+            log: Log::default(),
         })
     }
 
@@ -168,7 +175,7 @@ impl ControlThread {
 
     fn turn(&mut self) {
         self.obey_requests();
-        if self.push_stalled() {
+        if self.push_stalled() && !self.server.is_behind() {
             self.accept();
             self.read();
         }
@@ -216,10 +223,21 @@ impl ControlThread {
             accepted += 1;
             self.admit(now, stream, peer, plane);
         }
+        self.server.note_paced(self.listeners.take_paced());
         self.counters.accepts.note(accepted);
     }
 
+    /// Whether chat servers may connect from there.
+    fn is_allowed(&self, peer: SocketAddr) -> bool {
+        let ip = peer.ip().to_canonical();
+        self.control_allow.is_empty() || self.control_allow.iter().any(|net| net.contains(&ip))
+    }
+
     fn admit(&mut self, now: Timestamp, mut stream: TcpStream, peer: SocketAddr, plane: Plane) {
+        if plane == Plane::Control && !self.is_allowed(peer) {
+            self.server.note_not_allowed();
+            return tracing::debug!(%peer, "not in one of the networks of control.allow");
+        }
         if let Err(error) = tcp::configure(&stream) {
             tracing::debug!(%error, %peer, "configuring a connection");
         }
@@ -292,7 +310,7 @@ impl ControlThread {
                     self.push_stalled();
                 }
                 Output::Close { conn, .. } => self.forget(conn),
-                Output::Event(event) => logging::event(&event),
+                Output::Event(event) => self.log.event(clock::now(), &event),
             }
         }
     }

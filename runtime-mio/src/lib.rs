@@ -23,6 +23,7 @@ mod inherited;
 mod load;
 mod logging;
 mod media_thread;
+pub mod memory;
 mod outbox;
 mod pulse;
 mod queue;

@@ -1,8 +1,70 @@
 //! Log lines from the server's events. Tokens, keys and session ids are in none of them.
+//!
+//! Of each kind one line a second is written, and how many were left out: peers decide how much
+//! happens, and must not decide how much is logged. Not limited is what is only logged for debugging,
+//! and refused orders, of which each kind is told once in a session already.
+
+use std::collections::HashMap;
+use std::mem::{self, Discriminant};
+use std::time::Duration;
 
 use lvsp_core::output::Event;
+use lvsp_core::time::Timestamp;
 
-pub(crate) fn event(event: &Event) {
+/// From one line of a kind to the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Writes lines, as far as there are not too many of them.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// By the variants of [`Event`], of which there are few.
+    kinds: HashMap<Discriminant<Event>, Kind>,
+}
+
+/// The lines of one kind.
+#[derive(Debug, Default)]
+struct Kind {
+    next: Timestamp,
+    left_out: u64,
+}
+
+impl Log {
+    pub(crate) fn event(&mut self, now: Timestamp, event: &Event) {
+        if let Some(left_out) = self.admit(now, event) {
+            if left_out > 0 {
+                tracing::info!(left_out, "lines like the next one were left out");
+            }
+            line(event);
+        }
+    }
+
+    /// Whether a line may be written, and how many of its kind were not since the last one.
+    fn admit(&mut self, now: Timestamp, event: &Event) -> Option<u64> {
+        if is_unlimited(event) {
+            return Some(0);
+        }
+        let kind = self.kinds.entry(mem::discriminant(event)).or_default();
+        if now < kind.next {
+            kind.left_out += 1;
+            return None;
+        }
+        kind.next = now + INTERVAL;
+        Some(mem::take(&mut kind.left_out))
+    }
+}
+
+/// Whether it is logged for debugging alone, or few by itself.
+const fn is_unlimited(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ConnectionClosed { .. }
+            | Event::ChannelUpdated { .. }
+            | Event::ChannelDestroyed { .. }
+            | Event::ControlRefused { .. }
+    )
+}
+
+fn line(event: &Event) {
     match event {
         Event::ConnectionClosed { plane, reason, .. } => {
             tracing::debug!(?plane, ?reason, "connection closed");
@@ -44,5 +106,33 @@ pub(crate) fn event(event: &Event) {
             tracing::info!(%channel, %user, reason = reason.name(), "member gone");
         }
         other => tracing::debug!(event = ?other, "event"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lvsp_core::ids::{ChannelId, ConnId, ControlId};
+    use lvsp_core::slab::Slab;
+
+    use super::*;
+
+    fn connection() -> ConnId {
+        Slab::default().insert(())
+    }
+
+    #[test]
+    fn one_line_a_second_of_each_kind_and_the_rest_is_counted() {
+        let at = Timestamp::from_millis;
+        let client = ControlId(0);
+        let lost = Event::ControlLost { client, conn: connection() };
+        let connected = Event::ControlConnected { client, conn: connection(), resumed: false };
+        let detail = Event::ChannelDestroyed { client, channel: ChannelId::MIN };
+        let mut log = Log::default();
+        assert_eq!(log.admit(at(5_000), &lost), Some(0));
+        assert!((0..1_000).all(|n| log.admit(at(5_000 + n), &lost).is_none()));
+        assert_eq!(log.admit(at(5_500), &connected), Some(0), "another kind");
+        assert_eq!(log.admit(at(6_000), &lost), Some(1_000));
+        assert_eq!(log.admit(at(7_000), &lost), Some(0));
+        assert!((0..10).all(|_| log.admit(at(7_000), &detail) == Some(0)));
     }
 }

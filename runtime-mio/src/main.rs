@@ -13,7 +13,7 @@ use lvsp_core::transport::TlsIdentity;
 use lvsp_mio::config::{File, SecretText};
 use lvsp_mio::demo::{self, Fault};
 use lvsp_mio::supervision::supervise;
-use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development};
+use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, memory};
 
 /// Voice server for Discord-compatible chat servers.
 ///
@@ -100,15 +100,28 @@ fn run(command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::CheckConfig { config } => {
-            check(&load(config.as_deref())?)?;
-        }
+        Command::CheckConfig { config } => check(&load(config.as_deref())?)?,
         Command::PrintConfig { config } => {
-            say(load(config.as_deref())?.to_masked_toml()?.trim_end())?;
+            let file = load(config.as_deref())?;
+            say(&file.to_masked_toml()?)?;
+            say(memory::describe(&file.memory_ceiling()).trim_end())?;
         }
         Command::GenSecret => say(&gen_secret())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to say where the limits allow more memory than there is.
+fn memory_warning(file: &File) -> Option<String> {
+    let (ceiling, there_is) = (file.memory_ceiling().bytes(), memory::available()?);
+    (ceiling > there_is).then(|| {
+        format!(
+            "under these limits the server may come to hold {}, and this machine or \
+             container has {}; `lvsp-mio print-config` shows which of [limits] to lower",
+            memory::mebibytes(ceiling),
+            memory::mebibytes(there_is)
+        )
+    })
 }
 
 fn say(text: &str) -> Result<()> {
@@ -125,6 +138,9 @@ fn check(file: &File) -> Result<()> {
         && let Some(expires) = files.read()?.expires
         && let Some(warning) = files.expiry_warning(expires, SystemTime::now())
     {
+        say(&format!("warning: {warning}"))?;
+    }
+    if let Some(warning) = memory_warning(file) {
         say(&format!("warning: {warning}"))?;
     }
     say("the configuration can be served")
@@ -146,6 +162,9 @@ fn serve(path: Option<&Path>) -> Result<()> {
     }
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
+    }
+    if let Some(warning) = memory_warning(&file) {
+        tracing::warn!("{warning}");
     }
     let runtime = match inherited {
         Some(sockets) => Runtime::with_sockets(sockets, options),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
@@ -27,15 +28,17 @@ use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
 
 /// Commands that may wait for one relay; when there are more, the control thread reads no more.
-const COMMAND_QUEUE: usize = 65_536;
+pub(crate) const COMMAND_QUEUE: usize = 65_536;
 /// Events of all relays that may wait for the control thread.
-const EVENT_QUEUE: usize = 65_536;
+pub(crate) const EVENT_QUEUE: usize = 16_384;
 
 /// Everything that a server is started with.
 #[derive(Debug)]
 pub struct Options {
     /// Where chat servers connect. Port 0 takes a free one.
     pub control: SocketAddr,
+    /// Networks that chat servers may connect from; empty for all.
+    pub control_allow: Vec<IpNet>,
     /// Where voice clients connect.
     pub gateway: SocketAddr,
     /// Where media arrives; relay `n` listens on the port + `n`.
@@ -257,6 +260,7 @@ impl Runtime {
             );
         }
         let (budgets, tls) = (options.budgets, options.tls.clone());
+        let control_allow = options.control_allow.clone();
         let handshakes_per_s = options.limits.handshakes_per_s;
         let config = options.into_config(public, gateway_address);
         let mut server = Server::new(config, Box::new(OsEntropy), clock::now())?;
@@ -280,6 +284,7 @@ impl Runtime {
             counters: Arc::clone(&counters),
             handshakes_per_s,
             connections_max,
+            control_allow,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
         let control = ControlThread::new(parts)?;

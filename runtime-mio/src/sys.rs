@@ -21,6 +21,9 @@ pub(crate) const BATCH: usize = 64;
 /// Room for one datagram; a larger one than the core takes is seen as such.
 const DATAGRAM_BYTES: usize = 2_048;
 
+/// What [`Received`] takes, about.
+pub(crate) const RECEIVED_BYTES: usize = BATCH * (DATAGRAM_BYTES + 384);
+
 /// Memory for one batch of received datagrams, allocated once.
 pub(crate) struct Received {
     bytes: Vec<u8>,

@@ -234,3 +234,23 @@ fn connections_over_the_pace_wait_without_keeping_the_server_busy() {
     // Each is accepted, read, answered and ended; a loop that spins takes thousands.
     assert!(stats.turns <= 8 * STRANGERS, "{} turns to wait", stats.turns);
 }
+
+#[test]
+fn chat_servers_connect_from_allowed_networks_alone() {
+    for (networks, allowed) in [("192.0.2.0/24", false), ("127.0.0.0/8", true)] {
+        let mut options = options(None);
+        options.control_allow = vec![networks.parse().unwrap()];
+        let runtime = Runtime::bind(options).expect("free ports");
+        let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
+        let running = Running::start(runtime);
+        for (address, answered) in [(control, allowed), (gateway, true)] {
+            let mut stream = TcpStream::connect(address).unwrap();
+            // Whoever is refused may find the connection gone already.
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            assert_eq!(answer.starts_with(b"HTTP/1.1 426 "), answered, "{networks}");
+        }
+        running.stop();
+    }
+}

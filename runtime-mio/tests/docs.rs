@@ -2,33 +2,46 @@
 
 #![allow(clippy::expect_used, reason = "a test may panic: that is its verdict")]
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lvsp_core::config::{ControlAuth, HealthScale, Revision};
-use lvsp_core::limits::Limits;
+use lvsp_core::limits::{LimitRow, Limits};
 use lvsp_mio::config::File;
 
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    fs::read_to_string(path).expect("the document is in the tree")
+const OPERATING: &str = "docs/operating.md";
+
+fn path(document: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(path(document)).expect("the document is in the tree")
 }
 
 fn document() -> String {
-    read("docs/operating.md")
+    read(OPERATING)
 }
+
+const MARK: &str = "runtime-mio/tests/docs.rs -->\n";
+const END: &str = "<!-- end of limits -->";
 
 #[test]
 fn the_table_of_limits_is_that_of_the_code() {
-    let mut table = String::from("| key | default | range | |\n|---|---|---|---|\n");
-    for row in Limits::default().table() {
-        let (key, value, doc) = (row.key, row.value, row.doc);
-        table += &format!("| `{key}` | {value} | {} to {} | {doc} |\n", row.min, row.max);
+    let mut table =
+        String::from("| key | default | range | | its counter counts |\n|---|---|---|---|---|\n");
+    for LimitRow { key, value, min, max, doc, counts } in Limits::default().table() {
+        table += &format!("| `{key}` | {value} | {min} to {max} | {doc} | {counts} |\n");
     }
     let document = document();
-    let (_, rest) = document.split_once("runtime-mio/tests/docs.rs -->\n").expect("the mark");
-    let (found, _) = rest.split_once("<!-- end of limits -->").expect("the other mark");
-    assert!(found == table, "put this between the marks of docs/operating.md:\n{table}");
+    let (before, rest) = document.split_once(MARK).expect("the mark");
+    let (found, after) = rest.split_once(END).expect("the other mark");
+    if env::var_os("UPDATE").is_some() {
+        let text = format!("{before}{MARK}{table}{END}{after}");
+        return fs::write(path(OPERATING), text).expect("the document can be written");
+    }
+    assert!(found == table, "docs/operating.md differs; UPDATE=1 cargo test --test docs writes it");
 }
 
 #[test]
@@ -51,7 +64,7 @@ fn the_configuration_for_litecord_is_served_as_the_guide_says() {
     let (_, rest) = guide.split_once("```toml\n").expect("an example");
     let (example, _) = rest.split_once("```").expect("its end");
     let secret = example.replace("\"...\"", "\"0123456789abcdef0123456789abcdef\"");
-    let path = std::env::temp_dir().join(format!("lvsp-litecord-{}.toml", std::process::id()));
+    let path = env::temp_dir().join(format!("lvsp-litecord-{}.toml", std::process::id()));
     fs::write(&path, format!("{secret}\n[tls]\noff = true\n")).expect("a temporary file");
     let file = File::load(Some(&path), std::iter::empty()).expect("it is read");
     fs::remove_file(&path).expect("it was written");

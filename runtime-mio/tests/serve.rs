@@ -88,3 +88,35 @@ fn the_exit_status_says_what_kind_of_mistake_it_was() {
         }
     }
 }
+
+#[test]
+fn the_memory_ceiling_is_printed_and_a_lack_of_memory_is_told() {
+    let run = |command: &str, variables: &[(&str, &str)]| {
+        let output = lvsp(&[command]).envs(variables.iter().copied()).output().expect("it starts");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let printed = run("print-config", &[]);
+    let (_, ceiling) = printed.split_once("# Memory ceiling: ").expect("the sum");
+    let sum: f64 = ceiling.split(' ').next().expect("a number").parse().expect("a number");
+    let parts = ceiling.lines().skip(1).map(|line| {
+        let part = line.trim_start_matches(['#', ' ']).split(' ').next().expect("a number");
+        part.parse::<f64>().expect("a number")
+    });
+    let parts: f64 = parts.sum();
+    assert!((sum - parts).abs() < 2.0 && sum <= 512.0, "{sum} in all, {parts} in parts");
+    toml::from_str::<toml::Table>(&printed).expect("it is still TOML");
+
+    let good =
+        [("LVSP_CONTROL__SECRET", "0123456789abcdef0123456789abcdef"), ("LVSP_TLS__OFF", "true")];
+    assert!(!run("check-config", &good).contains("warning"));
+    let much = [
+        good[0],
+        good[1],
+        ("LVSP_LIMITS__VOICE_STATES", "10000000"),
+        ("LVSP_LIMITS__OUTBOUND_TOTAL_BYTES", "17179869184"),
+        ("LVSP_LIMITS__REPLAY_TOTAL_BYTES", "17179869184"),
+        ("LVSP_LIMITS__CREDENTIALS_TOTAL_BYTES", "17179869184"),
+        ("LVSP_LIMITS__INBOUND_TOTAL_BYTES", "17179869184"),
+    ];
+    assert!(run("check-config", &much).contains("warning: under these limits"));
+}

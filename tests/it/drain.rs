@@ -98,7 +98,7 @@ fn resumes_statements_and_first_identifies_go_on_during_a_drain() {
     assert_eq!(world.closed(bob.peer), None);
 }
 
-// Clauses: V3.11
+// Clauses: V3.12
 #[test]
 fn clients_are_told_to_go_one_by_one_over_two_seconds() {
     let mut world = draining_at_once();
@@ -135,7 +135,7 @@ fn nobody_is_taken_any_more_once_the_first_client_may_be_told_to_go() {
     }
 }
 
-// Clauses: V3.11
+// Clauses: V3.12
 #[test]
 fn who_does_not_go_is_dropped_three_seconds_after_the_calls_ended() {
     let mut world = draining_at_once();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lvsp_core::config::ControlClient;
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::limits::{Limits, Millis};
+use lvsp_core::memory;
 use lvsp_core::output::{Plane, Shutdown};
 use lvsp_core::reasons::Refused;
 use serde_json::json;
@@ -36,32 +37,6 @@ fn limits_refuse_without_closing() {
     assert_eq!(world.closed(chat), None);
 }
 
-// Clauses: L7.1
-#[test]
-fn one_chat_server_cannot_use_up_what_another_may_have() {
-    const OTHER: &str = "another secret of more than 32 bytes";
-    let limits = Limits { channels: 1, voice_states: 1, ..Limits::default() };
-    let mut world = World::with(|config| {
-        config.limits = limits;
-        let secret = ControlSecret::new(OTHER.to_owned()).expect("long enough");
-        config.control_clients.push(ControlClient::new("other".to_owned(), secret));
-    });
-    for token in [SECRET, OTHER] {
-        let chat = world.connect(Plane::Control, "/");
-        world.take(chat);
-        world.send(chat, &json!({"op": 1, "d": {"token": token, "features": ["errors"]}}));
-        place(&mut world, chat, 1001, CHANNEL);
-        for (user, channel, limit) in
-            [(1002, CHANNEL, "voice_states"), (1001, OTHER_CHANNEL, "channels")]
-        {
-            let d = json!({"user_id": user, "channel_id": channel, "guild_id": GUILD});
-            world.send(chat, &json!({"op": 7, "d": d}));
-            let refusal = world.take(chat)["d"]["error"]["message"].clone();
-            assert_eq!(refusal, json!(format!("limit reached: {limit}")));
-        }
-    }
-}
-
 // Clauses: V2.22
 #[test]
 fn one_session_too_many_is_told_to_try_later() {
@@ -86,7 +61,7 @@ fn one_session_too_many_is_told_to_try_later() {
 
 #[test]
 fn destroyed_channels_are_remembered_up_to_a_limit() {
-    let mut world = world(Limits { tombstones: 1, ..Limits::default() });
+    let mut world = world(Limits { tombstones: 2, ..Limits::default() });
     let chat = chat_server(&mut world);
     let mut tickets = Vec::new();
     for (user, channel) in [(1001, CHANNEL), (1002, OTHER_CHANNEL)] {
@@ -94,7 +69,7 @@ fn destroyed_channels_are_remembered_up_to_a_limit() {
         let gone = json!({"id": channel.to_string(), "deleted": true});
         world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
     }
-    for (ticket, code) in tickets.iter().zip([4022, 4004]) {
+    for (ticket, code) in tickets.iter().zip([4004, 4022]) {
         let late = gateway(&mut world, 8);
         world.send(late, &identify(ticket));
         world.advance(Duration::from_secs(3));
@@ -105,7 +80,7 @@ fn destroyed_channels_are_remembered_up_to_a_limit() {
 // Clauses: V3.8
 #[test]
 fn of_detached_sessions_the_oldest_loses_its_replay_first() {
-    let mut world = world(Limits { replay_total_bytes: 1_024, ..Limits::default() });
+    let mut world = world(Limits { replay_total_bytes: 2_048, ..Limits::default() });
     let chat = chat_server(&mut world);
     let ann = join(&mut world, chat, 1001, CHANNEL, AES);
     let bob = join(&mut world, chat, 1002, CHANNEL, AES);
@@ -117,7 +92,8 @@ fn of_detached_sessions_the_oldest_loses_its_replay_first() {
     world.cut(ann.peer);
     world.advance(Duration::from_secs(1));
     world.cut(bob.peer);
-    // About 80 bytes each for both of them: more than the total, less than twice that.
+    // About 140 bytes each for both of them, places included: more than the total, less than twice
+    // that.
     for n in 0..10u8 {
         world.send(cat.peer, &json!({"op": 5, "d": {"speaking": n % 2, "delay": 0}}));
     }
@@ -223,4 +199,100 @@ fn a_wait_for_calm_of_nothing_is_no_wait() {
     let back = gateway(&mut world, 8);
     world.send(back, &identify(&ann.ticket));
     assert_eq!(world.take(back)["op"], 2);
+}
+
+#[test]
+fn one_address_may_hold_any_number_of_sessions() {
+    let mut world = world(Limits { unauthenticated_per_address: 2, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    for user in 1..=30 {
+        join(&mut world, chat, user, CHANNEL, AES);
+    }
+    assert_eq!(world.server.session_count(), 30, "all of them came from one address");
+}
+
+#[test]
+fn whoever_holds_most_of_what_is_unfinished_goes() {
+    let mut world = world(Limits { inbound_total_bytes: 65_536, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, AES);
+    let from = SocketAddr::from(([203, 0, 113, 1], 1));
+    let mut begin = |bytes: usize| {
+        let conn = world.server.handle_accept(world.now, Plane::Gateway, from).expect("admitted");
+        world.server.handle_bytes(world.now, conn, &vec![b'G'; bytes]);
+        conn
+    };
+    let small = begin(100);
+    let largest = begin(16_000);
+    for _ in 0..4 {
+        begin(15_000);
+    }
+    assert_eq!(world.server.connection_count(), 7, "of eight");
+    world.server.handle_bytes(world.now, largest, b"G");
+    assert_eq!(world.server.census().inbound_bytes, 60_100);
+    world.server.handle_eof(world.now, small);
+    assert_eq!(world.server.census().inbound_bytes, 60_000);
+    world.send(ann.peer, &json!({"op": 3, "d": 7}));
+    assert_eq!(world.take_all(ann.peer).pop().expect("an answer")["op"], 6, "others go on");
+}
+
+#[test]
+fn the_refusal_of_an_address_lasts_from_its_last_failure() {
+    let mut world = World::new();
+    let from = SocketAddr::from(([203, 0, 113, 1], 1));
+    for second in [0, 14, 14, 14, 14] {
+        world.advance(Duration::from_secs(second));
+        let chat = world.connect_from(Plane::Control, "/", from);
+        world.send(chat, &json!({"op": 1, "d": {"token": "guess"}}));
+    }
+    for (second, refused) in [(0, true), (60, true), (1, false)] {
+        world.advance(Duration::from_secs(second));
+        let taken = world.server.handle_accept(world.now, Plane::Control, from);
+        assert_eq!(taken == Err(Refused::BackOff), refused, "{second} s later");
+    }
+}
+
+#[test]
+fn what_is_held_stays_below_the_ceiling_of_the_limits() {
+    let limits = Limits {
+        sessions: 8,
+        connections: 20,
+        unauthenticated: 10,
+        channels: 4,
+        voice_states: 20,
+        members_per_channel: 8,
+        outbound_total_bytes: 65_536,
+        inbound_total_bytes: 65_536,
+        replay_total_bytes: 16_384,
+        credentials_total_bytes: 4_096,
+        tombstones: 4,
+        control_news_bytes: 16_384,
+        control_replay_bytes: 4_096,
+        outputs: 16,
+        ..Limits::default()
+    };
+    let ceiling = memory::Ceiling::of(&limits, 1, 1).bytes();
+    let mut world = world(limits);
+    let chat = chat_server(&mut world);
+    let mut most = [0; 2];
+    let from = SocketAddr::from(([203, 0, 113, 1], 1));
+    for n in 1..=60 {
+        let channel = 70 + n % 6;
+        let order = json!({"user_id": n.to_string(), "channel_id": channel.to_string()});
+        world.send(chat, &json!({"op": 7, "d": order}));
+        if let Ok(conn) = world.server.handle_accept(world.now, Plane::Gateway, from) {
+            world.server.handle_bytes(world.now, conn, &[b'G'; 12_000]);
+        }
+        if n % 7 == 0 {
+            let gone = json!({"id": channel.to_string(), "deleted": true});
+            world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+        }
+        let census = world.server.census();
+        most = [most[0].max(census.voice_states), most[1].max(census.buried)];
+        let held = memory::held(&census);
+        assert!(held <= ceiling, "{held} bytes held, where {ceiling} are the most");
+    }
+    assert!(most.iter().all(|most| *most > 0), "voice states and destroyed channels: {most:?}");
+    let counts = world.counts();
+    assert!(counts.channels > 0 && counts.inbound_total_bytes > 0, "limits were met");
 }

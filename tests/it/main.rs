@@ -7,6 +7,8 @@
 )]
 
 mod arrows;
+mod bites;
+mod catalogue;
 mod clauses;
 mod control;
 mod cuts;

@@ -109,7 +109,7 @@ fn a_burst_of_restatements_is_answered_as_fast_as_it_is_read() {
 #[test]
 fn a_chat_server_that_makes_more_news_than_it_reads_is_told_everything_anew() {
     let mut world = World::with(|config| {
-        config.limits.control_news = 100;
+        config.limits.control_news_bytes = 65_536;
         config.limits.control_dump_bytes = 4_096;
     });
     let chat = chat_server(&mut world);

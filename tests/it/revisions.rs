@@ -387,3 +387,26 @@ fn refusals_are_events_once_a_kind_and_counted_always() {
     assert!(litecord.take_all(&mut world).is_empty(), "it did not ask to be told");
     assert_eq!(world.closed(litecord.chat), None);
 }
+
+#[test]
+fn a_chat_server_that_closes_at_each_assignment_loses_no_call() {
+    let mut world = World::with(|config| {
+        config.control_clients[0].revision = Revision::Litecord;
+        config.control_clients[0].litecord_assign = true;
+    });
+    let mut spoken = 0;
+    for channel in ["77", "78", "79"] {
+        let (chat, _) = identify(&mut world);
+        world.send(chat, &info(0, json!({"channel_id": channel})));
+        let assigned = world.take(chat);
+        assert_eq!(assigned["d"]["type"], 1, "CHANNEL_ASSIGN");
+        // Its code calls a dict, and its connection ends.
+        world.cut(chat);
+        world.advance(Duration::from_secs(10));
+        spoken += 1;
+        let census = world.server.census();
+        assert_eq!((census.channels, census.connections), (spoken, 0), "what it made stays");
+    }
+    world.advance(Duration::from_secs(299));
+    assert_eq!(world.server.census().channels, 3);
+}

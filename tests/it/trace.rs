@@ -11,7 +11,8 @@ const DOCUMENTS: [&str; 2] = ["docs/lvsp.md", "docs/voice-gateway.md"];
 const SOURCES: [&str; 3] = ["core/src", "runtime-mio/tests", "tests/it"];
 const MARK: &str = "// Clauses:";
 
-fn root() -> PathBuf {
+/// The folder of the whole project.
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

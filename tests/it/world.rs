@@ -12,7 +12,7 @@ use lvsp_core::config::{Config, ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId};
-use lvsp_core::limits::Limits;
+use lvsp_core::limits::{LimitCounts, Limits};
 use lvsp_core::media::{Filled, Relay, TransmitBatch};
 use lvsp_core::output::{Event, Output, Plane, Shutdown};
 use lvsp_core::server::Server;
@@ -103,7 +103,16 @@ impl World {
     /// Opens a connection and upgrades it.
     pub(crate) fn connect(&mut self, plane: Plane, target: &str) -> PeerId {
         let number = u16::try_from(self.peers.len()).expect("few peers");
-        let address = SocketAddr::new(HOST, 10_000 + number);
+        self.connect_from(plane, target, SocketAddr::new(HOST, 10_000 + number))
+    }
+
+    /// The same from another address.
+    pub(crate) fn connect_from(
+        &mut self,
+        plane: Plane,
+        target: &str,
+        address: SocketAddr,
+    ) -> PeerId {
         let conn = self.server.handle_accept(self.now, plane, address).expect("admitted");
         let config = TransportConfig::new(&Limits::default(), 1 << 20);
         let transport = Transport::connect(None, "localhost", target, [7; 16], config)
@@ -125,6 +134,10 @@ impl World {
     pub(crate) fn pump(&mut self) {
         for _ in 0..10_000 {
             let mut idle = !self.act_on_outputs();
+            if self.server.is_behind() {
+                self.server.handle_timeout(self.now);
+                idle = false;
+            }
             for at in 0..self.peers.len() {
                 idle &= !self.carry(at);
             }
@@ -240,6 +253,13 @@ impl World {
     pub(crate) fn send_binary(&mut self, peer: PeerId, bytes: &[u8]) {
         self.peers[peer.0].transport.send_binary(bytes);
         self.pump();
+    }
+
+    /// How often each limit was reached, in the server and in its relay.
+    pub(crate) fn counts(&self) -> LimitCounts {
+        let mut counts = self.server.stats().limits;
+        counts.add(&self.relay.stats().limits);
+        counts
     }
 
     /// The next message that the peer got.

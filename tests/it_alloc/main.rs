@@ -1,6 +1,14 @@
 //! The media path neither allocates nor frees: from `handle_datagram` to the dropped `Fanout`.
 //! Packets are made before anything is measured.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test may panic, which is its verdict, and says what it measured"
+)]
+
+mod held;
+
 use lvsp_benches::Room;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::media::TransmitBatch;

@@ -124,7 +124,7 @@ impl Link {
         match message {
             ClientMessage::SelectProtocol { protocol, address, port, mode } => {
                 if !self.selects.take(now) {
-                    return Step::Fail(CloseReason::BadRequest);
+                    return Step::Fail(CloseReason::SelectLimited);
                 }
                 if protocol != "udp" {
                     return Step::Fail(CloseReason::UnknownProtocol);

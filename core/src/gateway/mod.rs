@@ -13,4 +13,5 @@
 //! ```
 
 pub(crate) mod link;
+pub(crate) mod roster;
 pub(crate) mod session;

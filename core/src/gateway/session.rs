@@ -1,14 +1,15 @@
 //! A voice session: what survives the connection of a voice client.
 //!
-//! It numbers and keeps what the client must not miss, and remembers whom the client was told of.
+//! It numbers and keeps what the client must not miss, and remembers whom the client was told of
+//! (`roster`).
 //! The connection, the chat server's view and the media leg belong to `server` and `media`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::ids::{ConnId, LegId, RelayId, Ssrc, UserId};
+use crate::gateway::roster::{Known, Roster};
+use crate::ids::{ConnId, LegId, RelayId, Ssrc};
 use crate::limits::Limits;
-use crate::replay_log::{Bounds, ReplayLog, WireSeq};
+use crate::replay_log::{Bounds, Evictions, ReplayLog, WireSeq};
 use crate::time::Timestamp;
 use crate::wire::gateway::{ServerMessage, Version};
 
@@ -30,7 +31,7 @@ pub(crate) struct Session {
     /// The speaking flags that the others were last told: none while it may not speak.
     pub(crate) speaking: u8,
     /// The users whom this client was told of and not told that they are gone.
-    announced: BTreeSet<UserId>,
+    pub(crate) known: Known,
     log: ReplayLog,
 }
 
@@ -56,7 +57,7 @@ impl Session {
             live: false,
             stated: 0,
             speaking: 0,
-            announced: BTreeSet::new(),
+            known: Known::default(),
             log: ReplayLog::new(bounds),
         }
     }
@@ -65,16 +66,21 @@ impl Session {
     ///
     /// From version 8 on it is numbered and kept, connected or not. Older clients have no
     /// replay: they are told the whole state when they resume.
-    pub(crate) fn number(&mut self, now: Timestamp, message: &ServerMessage) -> Option<String> {
+    pub(crate) fn number(
+        &mut self,
+        now: Timestamp,
+        message: &ServerMessage,
+        roster: &mut Roster,
+    ) -> Option<String> {
         if !self.version.numbered() {
             self.conn?;
-            self.note_announced(message);
+            self.note_known(message, roster);
             return Some(message.encode(self.version, None));
         }
-        self.note_announced(message);
+        self.note_known(message, roster);
         let seq = WireSeq::encode(self.log.next_position());
         let text = message.encode(self.version, Some(seq));
-        self.log.keep(now, text.clone());
+        self.log.keep(now, &text);
         self.conn.map(|_| text)
     }
 
@@ -104,21 +110,21 @@ impl Session {
         self.log.bytes()
     }
 
+    /// What left the log unacknowledged since this was last asked.
+    pub(crate) const fn take_evictions(&mut self) -> Evictions {
+        self.log.take_evictions()
+    }
+
     /// Forgets what is kept; only what comes now can be resumed.
     pub(crate) fn forget_kept(&mut self) {
         self.log.evict_all();
     }
 
-    /// The users whom this client believes present.
-    pub(crate) fn announced(&self) -> impl Iterator<Item = UserId> {
-        self.announced.iter().copied()
-    }
-
-    fn note_announced(&mut self, message: &ServerMessage) {
+    fn note_known(&mut self, message: &ServerMessage, roster: &mut Roster) {
         if let ServerMessage::ClientsConnect { user_ids } = message {
-            self.announced.extend(user_ids);
+            user_ids.iter().for_each(|user| roster.learn(&mut self.known, *user));
         } else if let ServerMessage::ClientDisconnect { user_id } = message {
-            self.announced.remove(user_id);
+            roster.unlearn(&mut self.known, *user_id);
         }
     }
 }

@@ -89,7 +89,7 @@ impl Link {
     fn handle_error(&self, error: &WireError) -> Step {
         let why = error.to_string();
         if error.is_decode() {
-            return Step::Fail { reason: CloseReason::Decode, why };
+            return Step::Fail { reason: error.close_reason(), why };
         }
         match self.stage {
             Stage::Fresh | Stage::Waiting(_) => {

@@ -9,10 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::wire::lvsp::{InfoError, VoiceInfo};
 
-/// Remarks that may wait; more are not made. Whoever sends so many wrong orders at once learns
-/// from the first ones.
-const REMARKS: usize = 256;
-
 /// What a mark is about. `P` tells a user's voice states apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Subject<P> {
@@ -60,17 +56,47 @@ pub(crate) struct Outbox<P> {
     /// Remarks ever made, to tell them apart.
     remarks: u64,
     remarks_waiting: usize,
+    bytes: usize,
+}
+
+/// Memory of one mark, with its share of the tables.
+pub(crate) const MARK_BYTES: usize = 256;
+/// Memory of what is kept for the news that something is gone, or was refused, beside its strings.
+const NEWS_BYTES: usize = 320;
+/// Room for marks that is not given back.
+const KEPT_ENTRIES: usize = 64;
+
+impl Mark {
+    fn held(&self) -> usize {
+        MARK_BYTES
+            + match self {
+                Self::Channel(_) | Self::ChannelGone(_) | Self::Voice { .. } => 0,
+                Self::VoiceGone(gone) => NEWS_BYTES + gone.session_id.expose().len(),
+                Self::Refusal(refusal) => {
+                    let field = refusal.field.as_ref().map_or(0, String::len);
+                    NEWS_BYTES + refusal.message.len() + field
+                }
+            }
+    }
 }
 
 impl<P: Copy + Ord> Outbox<P> {
     pub(crate) const fn new() -> Self {
-        Self { order: VecDeque::new(), marks: BTreeMap::new(), remarks: 0, remarks_waiting: 0 }
+        Self {
+            order: VecDeque::new(),
+            marks: BTreeMap::new(),
+            remarks: 0,
+            remarks_waiting: 0,
+            bytes: 0,
+        }
     }
 
     /// Marks an object. What was to be said of it before is said no more, but nothing that an
     /// answer needs is lost.
     pub(crate) fn put(&mut self, subject: Subject<P>, mark: Mark) {
-        let mark = match (self.marks.remove(&subject), mark) {
+        let before = self.marks.remove(&subject);
+        self.bytes -= before.as_ref().map_or(0, Mark::held);
+        let mark = match (before, mark) {
             (None, mark) => {
                 self.order.push_back(subject);
                 mark
@@ -81,27 +107,36 @@ impl<P: Copy + Ord> Outbox<P> {
             }
             (Some(_), mark) => mark,
         };
+        self.bytes += mark.held();
         self.marks.insert(subject, mark);
     }
 
-    /// Marks something that is about no object.
-    pub(crate) fn put_remark(&mut self, mark: Mark) {
-        if self.remarks_waiting < REMARKS {
+    /// Marks something that is about no object, unless so many of these wait; whether it did. Whoever
+    /// sends so many wrong orders at once learns from the first ones.
+    pub(crate) fn put_remark(&mut self, mark: Mark, most: usize) -> bool {
+        let fits = self.remarks_waiting < most;
+        if fits {
             self.remarks += 1;
             self.remarks_waiting += 1;
             self.put(Subject::Remark(self.remarks), mark);
         }
+        fits
     }
 
-    /// How many marks wait.
-    pub(crate) fn len(&self) -> usize {
-        self.order.len()
+    /// About how much memory the marks take, in bytes.
+    pub(crate) const fn held(&self) -> usize {
+        self.bytes
     }
+
 
     /// Takes the oldest mark.
     pub(crate) fn take(&mut self) -> Option<(Subject<P>, Mark)> {
         let subject = self.order.pop_front()?;
         let mark = self.marks.remove(&subject)?;
+        self.bytes -= mark.held();
+        if self.order.capacity() > 4 * self.order.len() + KEPT_ENTRIES {
+            self.order.shrink_to(2 * self.order.len());
+        }
         if let Subject::Remark(_) = subject {
             self.remarks_waiting -= 1;
         }
@@ -110,8 +145,9 @@ impl<P: Copy + Ord> Outbox<P> {
 
     /// Forgets all marks, because everything is about to be told anew.
     pub(crate) fn clear(&mut self) {
-        self.order.clear();
+        self.order = VecDeque::new();
         self.marks.clear();
+        self.bytes = 0;
         self.remarks_waiting = 0;
     }
 }
@@ -158,11 +194,10 @@ mod tests {
             }))
         };
         let mut outbox = Outbox::<u8>::new();
-        for _ in 0..2 * REMARKS {
-            outbox.put_remark(refusal());
-        }
-        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), REMARKS);
-        outbox.put_remark(refusal());
-        assert!(outbox.take().is_some());
+        assert_eq!((0..20).filter(|_| outbox.put_remark(refusal(), 10)).count(), 10);
+        assert!(outbox.held() > 10 * MARK_BYTES);
+        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), 10);
+        assert_eq!(outbox.held(), 0);
+        assert!(outbox.put_remark(refusal(), 10) && outbox.take().is_some());
     }
 }

@@ -17,7 +17,7 @@ use crate::ids::{ChannelId, ConnId, UserId};
 use crate::limits::Limits;
 use crate::lvsp::outbox::{Mark, Outbox, Subject};
 use crate::lvsp::revision::{News, Refusal, Speech};
-use crate::replay_log::{Bounds, ReplayLog};
+use crate::replay_log::{Bounds, Evictions, ReplayLog};
 use crate::time::Timestamp;
 use crate::wire::lvsp::{ChatMessage, InfoError};
 use crate::wire::secret::Secret;
@@ -94,21 +94,30 @@ impl<P: Copy + Ord> Session<P> {
         self.outbox.put(subject, mark);
     }
 
-    /// Notes an answer that is about no object.
-    pub(crate) fn remark(&mut self, mark: Mark) {
-        self.outbox.put_remark(mark);
+    /// Notes an answer that is about no object. Up to `most` wait; whether this one does.
+    pub(crate) fn remark(&mut self, mark: Mark, most: usize) -> bool {
+        self.outbox.put_remark(mark, most)
     }
 
     /// Notes that an order was refused, if the chat server wants to know.
-    pub(crate) fn mark_refusal(&mut self, refusal: InfoError) {
-        if self.errors {
-            self.remark(Mark::Refusal(Box::new(refusal)));
-        }
+    /// Up to `most` wait; whether this one does, or nobody wants to know.
+    pub(crate) fn mark_refusal(&mut self, refusal: InfoError, most: usize) -> bool {
+        !self.errors || self.remark(Mark::Refusal(Box::new(refusal)), most)
     }
 
-    /// How much is yet to be told.
-    pub(crate) fn untold(&self) -> usize {
-        self.outbox.len()
+    /// About how much memory takes what is yet to be told, in bytes.
+    pub(crate) const fn held_news(&self) -> usize {
+        self.outbox.held()
+    }
+
+    /// Bytes kept for a resume.
+    pub(crate) const fn kept_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
+    /// What left the log unacknowledged since this was last asked.
+    pub(crate) const fn take_evictions(&mut self) -> Evictions {
+        self.log.take_evictions()
     }
 
     /// Forgets what is yet to be told; a RESUME gets everything that is in force then.
@@ -126,7 +135,7 @@ impl<P: Copy + Ord> Session<P> {
     pub(crate) fn number(&mut self, now: Timestamp, news: News) -> Option<String> {
         let message = self.speech.write(news)?;
         let text = message.encode(Some(self.log.next_position()));
-        self.log.keep(now, text.clone());
+        self.log.keep(now, &text);
         Some(text)
     }
 

@@ -15,8 +15,6 @@ use crate::time::Timestamp;
 
 /// Discovery sources remembered for a leg that has no key yet.
 const CANDIDATES: usize = 4;
-/// At most one address change in this time, besides the rate a minute.
-const REBIND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// For each byte that came from a foreign address it may be sent so many (RFC 9000, 8.1).
 const FOREIGN_FACTOR: u64 = 3;
@@ -59,6 +57,14 @@ fn same_host(one: IpAddr, other: IpAddr) -> bool {
         (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..4] == other.segments()[..4],
         (IpAddr::V4(_) | IpAddr::V6(_), _) => one == other,
     }
+}
+
+/// How often a leg may move.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moves {
+    pub(super) rate: Rate,
+    /// From one move to the next.
+    pub(super) interval: Duration,
 }
 
 /// Bytes to and from a foreign address.
@@ -165,7 +171,7 @@ impl Binding {
 
     /// Binds an unbound leg, or moves a bound one as far as the rates allow. Only for a source
     /// that sent the newest authenticated packet, or, while unbound, a discovery request.
-    pub(super) fn follow(&mut self, now: Timestamp, source: SocketAddr, rate: Rate) -> Move {
+    pub(super) fn follow(&mut self, now: Timestamp, source: SocketAddr, most: Moves) -> Move {
         if self.standing(source) == Standing::Refused {
             return Move::Stayed;
         }
@@ -179,9 +185,11 @@ impl Binding {
         if self.previous == Some(source) {
             self.previous = None;
         } else {
-            let too_soon = self.moved_at.is_some_and(|at| now.since(at) < REBIND_INTERVAL);
-            if too_soon || !self.moves.take(now, rate, 1) {
-                return Move::Stayed;
+            if self.moved_at.is_some_and(|at| now.since(at) < most.interval) {
+                return Move::TooSoon;
+            }
+            if !self.moves.take(now, most.rate, 1) {
+                return Move::TooOften;
             }
             self.moved_at = Some(now);
             self.previous = Some(address);
@@ -209,6 +217,10 @@ impl Binding {
 pub(super) enum Move {
     /// It is where it was.
     Stayed,
+    /// It stays where it was because it moved a moment ago.
+    TooSoon,
+    /// It stays where it was because it moved so often.
+    TooOften,
     /// It had no address and has one now.
     Bound,
     /// It has another address now.
@@ -255,7 +267,10 @@ mod tests {
         Binding::new(Voucher { rule: ForeignUdp::Guarded, peer: None })
     }
 
-    const RATE: Rate = Rate { burst: 30, per: 30, interval: Duration::from_secs(60) };
+    const RATE: Moves = Moves {
+        rate: Rate { burst: 30, per: 30, interval: Duration::from_secs(60) },
+        interval: Duration::from_secs(1),
+    };
 
     #[test]
     fn the_claimed_source_wins_over_the_newest() {
@@ -288,7 +303,7 @@ mod tests {
         assert_eq!(binding.follow(time(0), client, RATE), Move::Bound);
         assert_eq!(binding.follow(time(10), thief, RATE), Move::Moved { from: client });
         assert_eq!(binding.follow(time(30), client, RATE), Move::Moved { from: thief });
-        assert_eq!(binding.follow(time(50), thief, RATE), Move::Stayed, "once a second");
+        assert_eq!(binding.follow(time(50), thief, RATE), Move::TooSoon, "once a second");
         assert_eq!(binding.address(), Some(client));
         assert_eq!(binding.follow(time(1_010), thief, RATE), Move::Moved { from: client });
     }

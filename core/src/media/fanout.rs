@@ -192,8 +192,10 @@ impl Copies<'_> {
             leg.figures.packets_out += 1;
             leg.figures.bytes_out += written as u64;
             if sealed >= self.hard {
+                stats.limits.key_hard_packets += 1;
                 self.news.note(leg, Note::Exhausted);
             } else if sealed == self.soft {
+                stats.limits.key_soft_packets += 1;
                 self.news.renew(leg);
             }
         }

@@ -81,6 +81,8 @@ impl Relay {
             return Err(DropReason::ForeignAddress);
         }
         if !leg.discovery.take(self.now, self.limits.discovery, 1) {
+            self.stats.limits.discovery_burst += 1;
+            self.stats.limits.discovery_per_s += 1;
             return Err(DropReason::DiscoveryLimited);
         }
         if leg.keyed.is_none() {
@@ -104,6 +106,7 @@ impl Relay {
         let id = self.by_address.get(&from).copied().ok_or(DropReason::Ping)?;
         let leg = self.rooms.leg_mut(id).ok_or(DropReason::Ping)?;
         if !leg.ping.take(self.now, self.limits.ping, 1) {
+            self.stats.limits.ping_per_s += 1;
             return Err(DropReason::Ping);
         }
         Ok(reply(id, from, &discovery::pong(opaque), ReplyKind::Ping))
@@ -178,6 +181,7 @@ impl Relay {
         let (elements, payload) =
             header.split(clear, plaintext, mode.is_rtpsize()).ok_or(DropReason::Malformed)?;
         if payload.len() > self.limits.payload_bytes {
+            self.stats.limits.payload_bytes += 1;
             return Err(DropReason::TooLarge);
         }
         self.check_rates(place, payload.len())?;
@@ -201,9 +205,14 @@ impl Relay {
     fn check_rates(&mut self, place: Place, payload_bytes: usize) -> Result<(), DropReason> {
         let channel = Rate::over_two_seconds(2 * u64::from(self.rooms.bitrate(place.room)));
         let (leg, bits) = (self.rooms.at(place), 8 * payload_bytes as u64);
-        if !leg.packets.take(self.now, self.limits.sender_packets, 1)
-            || !leg.bits.take(self.now, self.limits.sender_bits, bits)
-        {
+        let counts = &mut self.stats.limits;
+        if !leg.packets.take(self.now, self.limits.sender_packets, 1) {
+            counts.sender_packet_burst += 1;
+            counts.sender_packets_per_s += 1;
+            return Err(DropReason::RateLimited);
+        }
+        if !leg.bits.take(self.now, self.limits.sender_bits, bits) {
+            counts.sender_bps += 1;
             return Err(DropReason::RateLimited);
         }
         if !leg.channel_bits.take(self.now, channel, bits) {
@@ -272,7 +281,7 @@ impl Relay {
 
     /// Binds a leg to `from`, or moves it there, as far as its rates allow.
     fn follow(&mut self, place: Place, from: SocketAddr) {
-        let step = self.rooms.at(place).binding.follow(self.now, from, self.limits.rebinds);
+        let step = self.rooms.at(place).binding.follow(self.now, from, self.limits.moves);
         self.note_move(place, from, step);
     }
 
@@ -280,6 +289,8 @@ impl Relay {
         let leg = self.rooms.at(place);
         match step {
             Move::Stayed => return,
+            Move::TooSoon => return self.stats.limits.rebind_interval_ms += 1,
+            Move::TooOften => return self.stats.limits.rebinds_per_minute += 1,
             Move::Bound => {}
             Move::Moved { from: old } => {
                 self.stats.rebinds += 1;

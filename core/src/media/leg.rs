@@ -13,7 +13,7 @@ use crate::crypto::nonce::{Observed, ServerNonce};
 use crate::crypto::replay::ReplayWindow;
 use crate::ids::{LegId, Ssrc};
 use crate::limits::Limits;
-use crate::media::binding::{Binding, Voucher};
+use crate::media::binding::{Binding, Moves, Voucher};
 use crate::media::command::Permissions;
 use crate::media::news::LegNews;
 use crate::media::rate::{Bucket, Rate};
@@ -29,7 +29,7 @@ pub(super) struct MediaLimits {
     pub(super) ping: Rate,
     pub(super) sender_packets: Rate,
     pub(super) sender_bits: Rate,
-    pub(super) rebinds: Rate,
+    pub(super) moves: Moves,
     pub(super) payload_bytes: usize,
     pub(super) key_soft_packets: u64,
     pub(super) key_hard_packets: u64,
@@ -45,10 +45,13 @@ impl MediaLimits {
                 limits.sender_packets_per_s,
             ),
             sender_bits: Rate::per_second(limits.sender_bps, limits.sender_bps),
-            rebinds: Rate {
-                burst: limits.rebinds_per_minute,
-                per: limits.rebinds_per_minute,
-                interval: Duration::from_secs(60),
+            moves: Moves {
+                rate: Rate {
+                    burst: limits.rebinds_per_minute,
+                    per: limits.rebinds_per_minute,
+                    interval: Duration::from_secs(60),
+                },
+                interval: limits.rebind_interval_ms.duration(),
             },
             payload_bytes: limits.payload_bytes,
             key_soft_packets: limits.key_soft_packets,

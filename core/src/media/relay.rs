@@ -93,6 +93,7 @@ impl Relay {
 
     /// Counts copies that the host dropped because they were older than the latency budget.
     pub fn note_too_late(&mut self, copies: u64) {
+        self.stats.limits.media_latency_ms += copies;
         self.stats.drops.count(DropReason::TooLate, copies);
     }
 
@@ -181,6 +182,7 @@ impl Relay {
         }
         self.advance(now);
         self.stats.datagrams_in += 1;
+        self.stats.limits.media_latency_ms += 1;
         Fanout::dropped(&mut self.stats, DropReason::TooLate)
     }
 

@@ -116,6 +116,9 @@ impl Rooms {
         let place = Place { room: slot, index: legs.len() };
         self.by_leg.insert(leg.id, place);
         self.by_ssrc.insert(base, place);
+        if legs.len() == legs.capacity() {
+            legs.reserve_exact(legs.len() / 4 + 1);
+        }
         legs.push(leg);
         true
     }

@@ -8,6 +8,7 @@ impl Server {
     /// statistics, not for every turn.
     #[must_use]
     pub fn census(&self) -> Census {
+        let sessions = || self.controls.iter().filter_map(|control| control.session.as_ref());
         Census {
             connections: self.conns.len(),
             unauthenticated: self.unauthenticated.values().sum(),
@@ -18,6 +19,13 @@ impl Server {
             held: self.held.values().map(Vec::len).sum(),
             tombstones: self.tombstones.len(),
             outbound_bytes: self.outbound_total,
+            inbound_bytes: self.inbound_total,
+            credential_bytes: self.membership.credential_bytes(),
+            outputs: self.outputs.len(),
+            buried: self.tombstones.size(),
+            news_bytes: sessions().map(|session| session.held_news()).sum(),
+            control_replay_bytes: sessions().map(|session| session.kept_bytes()).sum(),
+            failure_addresses: self.failures.len(),
             replay_bytes: self.replays.bytes(),
         }
     }

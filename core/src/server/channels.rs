@@ -2,8 +2,9 @@
 
 use super::Server;
 use super::deadlines::Timer;
-use super::membership::{Gathered, Room};
-use crate::ids::{ChannelId, ControlId, GuildId, RelayId, RoomId, UserId};
+use super::membership::Room;
+use super::tombstones::Tombstone;
+use crate::ids::{ChannelId, ControlId, GuildId, RelayId, RoomId};
 use crate::lvsp::outbox::Cause;
 use crate::media::command::RelayCommand;
 use crate::output::{Event, GoneReason};
@@ -13,13 +14,10 @@ use crate::wire::secret::Secret;
 
 /// Bits a second of a channel whose chat server named none.
 const DEFAULT_BITRATE: u32 = 64_000;
-
-/// What is remembered of a destroyed channel.
-#[derive(Debug, Default)]
-pub(super) struct Tombstone {
-    guild: Option<GuildId>,
-    users: Vec<UserId>,
-}
+/// Length of a token of our own.
+pub(super) const TOKEN_BYTES: usize = 64;
+/// Length of a session id of our own.
+pub(super) const SESSION_ID_BYTES: usize = 32;
 
 /// What is stated about a channel.
 pub(super) struct Stated {
@@ -37,6 +35,10 @@ impl Server {
         stated: Stated,
     ) -> Result<RoomId, Refused> {
         let channel = stated.channel;
+        let known = self.membership.room_of(client, channel);
+        let kept = known.and_then(|id| self.membership.room(id)).map(|room| room.token.len());
+        let token = stated.token.as_ref().map(Secret::len).or(kept).unwrap_or(TOKEN_BYTES);
+        self.check_credentials(token.saturating_sub(kept.unwrap_or(0)))?;
         self.clear_tombstone(client, channel);
         let (room, cause) = match self.membership.room_of(client, channel) {
             Some(id) => (id, self.change_room(id, stated)),
@@ -53,7 +55,8 @@ impl Server {
 
     fn make_room(&mut self, client: ControlId, stated: Stated) -> Result<RoomId, Refused> {
         let Stated { channel, guild, bitrate, token } = stated;
-        if self.membership.size_of(client).rooms >= self.config.limits.channels {
+        if self.membership.rooms_len() >= self.config.limits.channels {
+            self.stats.limits.channels += 1;
             return Err(Refused::Limit("channels"));
         }
         let relay = RelayId(u16::try_from(self.next_relay).unwrap_or(0));
@@ -62,17 +65,18 @@ impl Server {
             Some(given) => given,
             None => self.draw_token(),
         };
-        Ok(self.membership.add_room(Room {
-            client,
-            channel,
-            guild,
-            bitrate: bitrate.unwrap_or(DEFAULT_BITRATE),
-            token,
-            relay,
-            members: Vec::new(),
-            confirmed: true,
-            gathered: Gathered::default(),
-        }))
+        let media = (bitrate.unwrap_or(DEFAULT_BITRATE), token, relay);
+        Ok(self.membership.add_room(Room::new(client, channel, guild, media)))
+    }
+
+    /// Whether session ids and tokens of so many bytes can be kept as well.
+    pub(super) fn check_credentials(&mut self, bytes: usize) -> Result<(), Refused> {
+        let kept = self.membership.credential_bytes();
+        if kept + bytes > self.config.limits.credentials_total_bytes {
+            self.stats.limits.credentials_total_bytes += 1;
+            return Err(Refused::Limit("credentials_total_bytes"));
+        }
+        Ok(())
     }
 
     /// 256 random bits.
@@ -88,11 +92,11 @@ impl Server {
         // A channel belongs to one guild for good; it may become known late.
         room.guild = room.guild.or(stated.guild);
         room.bitrate = stated.bitrate.unwrap_or(room.bitrate);
-        if let Some(token) = stated.token {
-            room.token = token;
-        }
         let (relay, bitrate) = (room.relay, room.bitrate);
         let after = (room.guild, room.bitrate);
+        if let Some(token) = stated.token {
+            self.membership.set_token(id, token);
+        }
         if before.0 != after.0 {
             self.membership.adopt_guild(id);
         }
@@ -108,7 +112,7 @@ impl Server {
         client: ControlId,
         channel: ChannelId,
     ) {
-        let mut tombstone = Tombstone::default();
+        let mut tombstone = Tombstone { since: now, guild: None, users: Vec::new() };
         if let Some(id) = self.membership.room_of(client, channel) {
             let room = self.membership.room(id);
             tombstone.guild = room.and_then(|room| room.guild);
@@ -117,11 +121,13 @@ impl Server {
                 self.remove_member(now, member, GoneReason::ChannelDestroyed);
             }
             self.drop_room(id);
-            let limits = &self.config.limits;
-            if self.tombstones.len() < limits.tombstones {
-                let until = now + limits.tombstone_ms.duration();
-                self.tombstones.insert((client, channel), tombstone);
-                self.timers.set(Timer::Tombstone(client, channel), until);
+            let until = now + self.config.limits.tombstone_ms.duration();
+            self.timers.set(Timer::Tombstone(client, channel), until);
+            self.tombstones.bury((client, channel), tombstone);
+            while self.tombstones.size() > self.config.limits.tombstones {
+                let Some((client, channel)) = self.tombstones.oldest() else { break };
+                self.stats.limits.tombstones += 1;
+                self.clear_tombstone(client, channel);
             }
         }
         self.tell_channel_gone(now, client, channel);
@@ -136,16 +142,7 @@ impl Server {
     }
 
     pub(super) fn clear_tombstone(&mut self, client: ControlId, channel: ChannelId) {
-        self.tombstones.remove(&(client, channel));
+        self.tombstones.forget((client, channel));
         self.timers.clear(Timer::Tombstone(client, channel));
-    }
-
-    /// Whether a voice client asks for a channel that was destroyed a moment ago.
-    pub(super) fn is_buried(&self, server_id: u64, user: UserId) -> bool {
-        self.tombstones.iter().any(|((_, channel), tombstone)| {
-            channel.as_u64() == server_id
-                || (tombstone.guild.map(GuildId::as_u64) == Some(server_id)
-                    && tombstone.users.contains(&user))
-        })
     }
 }

@@ -6,7 +6,6 @@
 //! without a word. Either way its voice session is detached before, never destroyed.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use super::Server;
 use super::deadlines::Timer;
@@ -18,13 +17,6 @@ use crate::reasons::{CloseReason, Refused};
 use crate::time::Timestamp;
 use crate::transport::{Stage, Transport, TransportConfig, TransportEvent};
 use crate::wire::close;
-
-/// How long a connection that said goodbye may take to read it.
-const LINGER: Duration = Duration::from_secs(5);
-/// A stranger's connection that got no further for this long may be dropped for another's.
-const IDLE: Duration = Duration::from_secs(2);
-/// Failures to identify are counted and punished over this time.
-pub(super) const BACK_OFF: Duration = Duration::from_secs(60);
 
 /// What an address is counted by: all of IPv4, the /64 of IPv6.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -76,11 +68,20 @@ pub(super) struct Connection {
     stage: Stage,
     progressed: Timestamp,
     pub(super) write_announced: bool,
-    /// Bytes ever queued and written, to know the age of the oldest byte that waits.
-    queued: u64,
+    /// Memory of what waits and of what has not wholly arrived, as it was last counted.
+    outbound_held: usize,
+    inbound_held: usize,
+    /// Bytes ever written, to know the age of the oldest byte that waits.
     written: u64,
     /// Everything up to this position must be written by the slow-reader deadline.
     mark: u64,
+}
+
+impl Connection {
+    /// How far its opening has come.
+    pub(super) const fn stage(&self) -> Stage {
+        self.stage
+    }
 }
 
 impl Server {
@@ -101,7 +102,11 @@ impl Server {
             Plane::Control => limits.control_message_unidentified_bytes,
             Plane::Gateway => limits.gateway_message_unidentified_bytes,
         };
-        let config = TransportConfig::new(limits, message_bytes);
+        let mut config = TransportConfig::new(limits, message_bytes);
+        if plane == Plane::Control {
+            let message = limits.control_outbound_message_bytes;
+            config.outbound_bytes = config.outbound_bytes.min(message);
+        }
         let first_byte = limits.first_byte_ms.duration();
         let transport = Transport::accept(self.tls.as_ref(), config);
         let conn = self.conns.insert(Connection {
@@ -115,7 +120,8 @@ impl Server {
             stage: Stage::AwaitFirstByte,
             progressed: now,
             write_announced: false,
-            queued: 0,
+            outbound_held: 0,
+            inbound_held: 0,
             written: 0,
             mark: 0,
         });
@@ -130,12 +136,18 @@ impl Server {
         }
         let key = AddressKey::new(plane, peer.ip());
         let limits = &self.config.limits;
+        let counts = &mut self.stats.limits;
         if let Some(failures) = self.failures.get(&key) {
-            if now.since(failures.since) > BACK_OFF {
+            if now.since(failures.since) > limits.control_failures_ms.duration() {
                 self.failures.remove(&key);
             } else if failures.count >= limits.control_failures {
+                counts.control_failures += 1;
                 return Err(Refused::BackOff);
             }
+        }
+        if self.conns.len() >= limits.connections {
+            counts.connections += 1;
+            return Err(Refused::TooManyConnections);
         }
         let (total, per_address) = match plane {
             Plane::Control => {
@@ -144,6 +156,10 @@ impl Server {
             Plane::Gateway => (limits.unauthenticated, limits.unauthenticated_per_address),
         };
         if self.unauthenticated.get(&key).is_some_and(|count| *count >= per_address) {
+            match plane {
+                Plane::Control => counts.control_unauthenticated_per_address += 1,
+                Plane::Gateway => counts.unauthenticated_per_address += 1,
+            }
             return Err(Refused::TooManyFromAddress);
         }
         let of_plane = self
@@ -152,8 +168,15 @@ impl Server {
             .filter(|(other, _)| other.is_of(plane))
             .map(|(_, count)| count)
             .sum::<usize>();
-        if of_plane >= total && !self.evict_idler(now, plane) {
-            return Err(Refused::TooManyUnauthenticated);
+        if of_plane >= total {
+            match plane {
+                Plane::Control => counts.control_unauthenticated += 1,
+                Plane::Gateway => counts.unauthenticated += 1,
+            }
+            if !self.evict_idler(now, plane) {
+                self.stats.limits.unauthenticated_idle_ms += 1;
+                return Err(Refused::TooManyUnauthenticated);
+            }
         }
         Ok(())
     }
@@ -166,10 +189,11 @@ impl Server {
         let Some(fullest) = of_plane.max_by_key(|(_, count)| **count).map(|(key, _)| *key) else {
             return false;
         };
+        let idle_for = self.config.limits.unauthenticated_idle_ms.duration();
         let idle = |connection: &Connection| {
             !connection.authenticated
                 && AddressKey::new(connection.plane, connection.peer.ip()) == fullest
-                && now.since(connection.progressed) >= IDLE
+                && now.since(connection.progressed) >= idle_for
         };
         let candidates = self.conns.iter().filter(|(_, connection)| idle(connection));
         let idlest = candidates.min_by_key(|(_, connection)| connection.progressed);
@@ -186,11 +210,53 @@ impl Server {
         if connection.plane == Plane::Control && !bytes.is_empty() {
             self.control_alive(now, conn);
         }
+        self.take_events(now, conn);
+    }
+
+    /// Acts on what a transport has to say. A chat server's orders may each lead to much: when that
+    /// is enough for now, the rest is put off like deadlines are.
+    pub(super) fn take_events(&mut self, now: Timestamp, conn: ConnId) {
         while let Some(connection) = self.conns.get_mut(conn) {
+            if connection.plane == Plane::Control && self.outputs.len() > self.config.limits.outputs
+            {
+                self.put_off();
+                self.timers.set(Timer::Unheard(conn), now);
+                break;
+            }
             let Some(event) = connection.transport.poll_event() else { break };
             self.handle_event(now, conn, event);
         }
         self.settle(now, conn);
+        self.note_inbound(now, conn);
+    }
+
+    /// Accounts for what has not wholly arrived. Over the total whoever holds most of it goes: so
+    /// that clients which begin messages and do not end them cannot keep others from speaking.
+    fn note_inbound(&mut self, now: Timestamp, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        let held = connection.transport.inbound_held();
+        let before = std::mem::replace(&mut connection.inbound_held, held);
+        self.inbound_total = self.inbound_total + held - before;
+        while self.inbound_total > self.config.limits.inbound_total_bytes {
+            self.stats.limits.inbound_total_bytes += 1;
+            let held = |connection: &Connection| connection.inbound_held;
+            if !self.drop_largest(now, held, CloseReason::Overloaded) {
+                return;
+            }
+        }
+    }
+
+    /// Drops the connection that holds most of something; whether there was one.
+    fn drop_largest(
+        &mut self,
+        now: Timestamp,
+        held: impl Fn(&Connection) -> usize,
+        reason: CloseReason,
+    ) -> bool {
+        let largest = self.conns.iter().max_by_key(|(_, connection)| held(connection));
+        let Some(conn) = largest.map(|(conn, _)| conn) else { return false };
+        self.drop_conn(now, conn, reason);
+        true
     }
 
     /// Takes the end of the peer's bytes, or an error of the socket. The id is dead afterwards.
@@ -212,11 +278,10 @@ impl Server {
         let written = written.min(connection.transport.outbound().len());
         connection.transport.consume(written);
         connection.written += written as u64;
-        self.outbound_total = self.outbound_total.saturating_sub(written);
         if connection.written >= connection.mark {
             self.timers.clear(Timer::SlowReader(conn));
-            self.note_backlog(now, conn);
         }
+        self.note_backlog(now, conn);
         self.pump_conn(now, conn);
         self.settle(now, conn);
     }
@@ -244,8 +309,39 @@ impl Server {
             (TransportEvent::Closed { .. }, _) => {
                 self.leave(now, conn, CloseReason::PeerClosed);
             }
-            (TransportEvent::Failed(reason), _) => self.leave(now, conn, reason),
+            (TransportEvent::Failed(reason), _) => {
+                self.count_failure(conn, reason);
+                self.leave(now, conn, reason);
+            }
         }
+    }
+
+    /// Counts the limit that a transport ran into, if it was one.
+    fn count_failure(&mut self, conn: ConnId, reason: CloseReason) {
+        let Some(connection) = self.conns.get(conn) else { return };
+        let (plane, identified) = (connection.plane, connection.authenticated);
+        let counts = &mut self.stats.limits;
+        let count = match (reason, plane) {
+            (CloseReason::HandshakeTooBig, _) => &mut counts.tls_handshake_bytes,
+            (CloseReason::HeadTooBig, _) => &mut counts.upgrade_bytes,
+            (CloseReason::HeadTooLong, _) => &mut counts.upgrade_lines,
+            (CloseReason::MessageTooBig, Plane::Control) if identified => {
+                &mut counts.control_message_bytes
+            }
+            (CloseReason::MessageTooBig, Plane::Control) => {
+                &mut counts.control_message_unidentified_bytes
+            }
+            (CloseReason::MessageTooBig, Plane::Gateway) if identified => {
+                &mut counts.gateway_message_bytes
+            }
+            (CloseReason::MessageTooBig, Plane::Gateway) => {
+                &mut counts.gateway_message_unidentified_bytes
+            }
+            (CloseReason::SlowReader, Plane::Control) => &mut counts.control_outbound_message_bytes,
+            (CloseReason::SlowReader, Plane::Gateway) => &mut counts.outbound_bytes,
+            (_, Plane::Control | Plane::Gateway) => return,
+        };
+        *count += 1;
     }
 
     /// Queues a text message.
@@ -299,7 +395,8 @@ impl Server {
         self.detach_conn(now, conn);
         if let Some(connection) = self.conns.get_mut(conn) {
             connection.machine = Machine::Closing(reason);
-            self.timers.set(Timer::Linger(conn), now + LINGER);
+            let linger = self.config.limits.linger_ms.duration();
+            self.timers.set(Timer::Linger(conn), now + linger);
             self.settle(now, conn);
         }
     }
@@ -322,6 +419,7 @@ impl Server {
         let handshake = match stage {
             Stage::AwaitFirstByte => Some(limits.first_byte_ms),
             Stage::Tls => Some(limits.tls_ms),
+            Stage::Upgrade if connection.plane == Plane::Control => Some(limits.control_upgrade_ms),
             Stage::Upgrade => Some(limits.upgrade_ms),
             Stage::Open | Stage::Closing | Stage::Closed => None,
         };
@@ -348,15 +446,24 @@ impl Server {
         let Some(connection) = self.conns.get_mut(conn) else { return };
         let waiting = connection.transport.outbound().len();
         let queued = connection.written + waiting as u64;
-        let grown = queued.saturating_sub(connection.queued);
-        connection.queued = queued;
-        self.outbound_total += usize::try_from(grown).unwrap_or(usize::MAX);
+        let held = connection.transport.outbound_held();
+        let before = std::mem::replace(&mut connection.outbound_held, held);
+        self.outbound_total = self.outbound_total + held - before;
         let limits = &self.config.limits;
-        if waiting > limits.outbound_bytes || self.outbound_total > limits.outbound_total_bytes {
-            self.drop_conn(now, conn, CloseReason::SlowReader);
-        } else if waiting > 0 && self.timers.armed(Timer::SlowReader(conn)).is_none() {
+        if waiting > limits.outbound_bytes {
+            self.stats.limits.outbound_bytes += 1;
+            return self.drop_conn(now, conn, CloseReason::SlowReader);
+        }
+        if waiting > 0 && self.timers.armed(Timer::SlowReader(conn)).is_none() {
             connection.mark = queued;
             self.timers.set(Timer::SlowReader(conn), now + limits.outbound_age_ms.duration());
+        }
+        while self.outbound_total > self.config.limits.outbound_total_bytes {
+            self.stats.limits.outbound_total_bytes += 1;
+            let held = |connection: &Connection| connection.outbound_held;
+            if !self.drop_largest(now, held, CloseReason::SlowReader) {
+                return;
+            }
         }
     }
 
@@ -400,8 +507,9 @@ impl Server {
         };
         self.detach_conn(now, conn);
         let Some(connection) = self.conns.remove(conn) else { return };
-        self.outbound_total =
-            self.outbound_total.saturating_sub(connection.transport.outbound().len());
+        self.outbound_total -= connection.outbound_held;
+        self.inbound_total -= connection.inbound_held;
+        self.stats.closes.count(reason, 1);
         if !connection.authenticated {
             self.release_unauthenticated(AddressKey::new(connection.plane, connection.peer.ip()));
         }

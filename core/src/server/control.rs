@@ -2,11 +2,11 @@
 //!
 //! Not here: what an order changes (`commands`) and what is told of it (`news`).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Server;
-use super::connection::{AddressKey, BACK_OFF, Failures, Machine};
+use super::connection::{AddressKey, Failures, Machine};
 use super::deadlines::Timer;
 use super::membership::Scope;
 use crate::config::{ControlAuth, ControlClient};
@@ -25,8 +25,6 @@ use crate::wire::secret::Secret;
 const TAKEOVER: Duration = Duration::from_secs(5);
 /// A chat server whose revision is undecided may wait for an answer; after this long that is said.
 const UNDECIDED: Duration = Duration::from_secs(5);
-/// Kinds of refusal that are told apart for one session.
-const REFUSAL_KINDS: usize = 64;
 /// A move of the health figure that is worth an unasked-for message.
 const HEALTH_STEP: f32 = 0.1;
 /// The characters of HELLO's nonce.
@@ -42,8 +40,12 @@ pub(super) struct Control {
     waiting: Option<Newcomer>,
     /// The health figure that it was last told, before it was put on its scale.
     health_told: f32,
-    /// Refused orders, by kind.
-    refusals: BTreeMap<(Option<u32>, Option<String>), u64>,
+    /// Kinds of orders that were refused in this session.
+    refusals: BTreeSet<(Option<u32>, Option<String>)>,
+    /// How many were.
+    refused: u64,
+    /// Whether the time for re-statements ends before they may have.
+    pub(super) cut_short: bool,
     /// When the present session began: re-statements count from here.
     pub(super) identified: Timestamp,
 }
@@ -137,7 +139,10 @@ impl Server {
             Step::Heartbeat { s } => self.control_heartbeat(now, conn, stage, s),
             Step::Order(client, message) => self.obey(now, client, message),
             Step::Refuse(client, refusal) => self.refuse(now, client, refusal),
-            Step::Fail { reason, why } => self.close_conn_saying(now, conn, reason, &why),
+            Step::Fail { reason, why } => {
+                self.stats.limits.json_depth += u64::from(reason == CloseReason::TooDeep);
+                self.close_conn_saying(now, conn, reason, &why);
+            }
         }
     }
 
@@ -168,19 +173,27 @@ impl Server {
     /// Refuses an order alone. It is counted; of each kind the first one in a session is an event.
     fn refuse(&mut self, now: Timestamp, client: ControlId, refusal: Refusal) {
         let Refusal { kind, why, field } = refusal;
-        let refusals = &mut self.control(client).refusals;
+        self.stats.refused_orders += 1;
+        let (kinds, waiting) =
+            (self.config.limits.control_refusal_kinds, self.config.limits.control_refusals);
+        let control = self.control(client);
+        control.refused += 1;
         let key = (kind, field.clone());
-        if refusals.len() < REFUSAL_KINDS || refusals.contains_key(&key) {
-            let count = refusals.entry(key).or_default();
-            *count += 1;
-            if *count == 1 {
+        if !control.refusals.contains(&key) {
+            if control.refusals.len() < kinds {
+                control.refusals.insert(key);
                 self.event(Event::ControlRefused { client, why: why.clone() });
+            } else {
+                self.stats.limits.control_refusal_kinds += 1;
             }
         }
         if let Some(session) = &mut self.control(client).session {
             let kind = kind.unwrap_or(info::VST);
             let (channel_id, user_id) = (None, None);
-            session.mark_refusal(InfoError { kind, message: why, field, channel_id, user_id });
+            let error = InfoError { kind, message: why, field, channel_id, user_id };
+            if !session.mark_refusal(error, waiting) {
+                self.stats.limits.control_refusals += 1;
+            }
         }
         self.pump_news(now, client);
     }
@@ -189,7 +202,7 @@ impl Server {
     #[must_use]
     pub fn refused_orders(&self, client: ControlId) -> u64 {
         let control = self.controls.get(usize::from(client.0));
-        control.map_or(0, |control| control.refusals.values().sum())
+        control.map_or(0, |control| control.refused)
     }
 
     /// An order waits for an answer that differs between the revisions.
@@ -245,13 +258,33 @@ impl Server {
     }
 
     fn fail_authentication(&mut self, now: Timestamp, conn: ConnId) {
-        if let Some(connection) = self.conns.get(conn) {
-            let key = AddressKey::new(Plane::Control, connection.peer.ip());
-            self.failures.retain(|_, failures| now.since(failures.since) <= BACK_OFF);
-            let failures = self.failures.entry(key).or_insert(Failures { count: 0, since: now });
-            failures.count += 1;
+        if let Some(peer) = self.conns.get(conn).map(|connection| connection.peer.ip()) {
+            self.note_failure(now, AddressKey::new(Plane::Control, peer));
         }
         self.close_conn(now, conn, CloseReason::AuthenticationFailed);
+    }
+
+    /// So many failures within the time, and the address is refused for as long from the last of
+    /// them on.
+    fn note_failure(&mut self, now: Timestamp, key: AddressKey) {
+        let limits = &self.config.limits;
+        let window = limits.control_failures_ms.duration();
+        self.failures.retain(|_, failures| now.since(failures.since) <= window);
+        if self.failures.len() >= limits.control_failure_addresses
+            && !self.failures.contains_key(&key)
+        {
+            let first = self.failures.iter().min_by_key(|(_, failures)| failures.since);
+            if let Some(first) = first.map(|(key, _)| *key) {
+                self.failures.remove(&first);
+                self.stats.limits.control_failure_addresses += 1;
+            }
+        }
+        let failures = self.failures.entry(key).or_insert(Failures { count: 0, since: now });
+        failures.count += 1;
+        if failures.count == limits.control_failures {
+            failures.since = now;
+            self.stats.limits.control_failures_ms += 1;
+        }
     }
 
     fn control_identify(
@@ -323,6 +356,7 @@ impl Server {
         control.session = Some(session);
         control.identified = now;
         control.refusals.clear();
+        control.refused = 0;
     }
 
     fn control_resume(&mut self, now: Timestamp, conn: ConnId, nonce: &str, resume: &Resume) {

@@ -3,22 +3,13 @@
 use std::time::Duration;
 
 use super::Server;
+use super::connection::Connection;
 use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId};
 use crate::output::GoneReason;
 use crate::output::Plane;
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
-
-/// Sessions are closed over this time after a drain, so that they do not return in one instant.
-const DRAIN_SPREAD: Duration = Duration::from_secs(2);
-/// Who has not gone so long after that is dropped. The next process may have to wait for the end of
-/// this one, and songbird gives up 12 s after its connection ended.
-const DRAIN_LINGER: Duration = Duration::from_secs(1);
-/// Calls that nobody vouches for any more end over this time.
-const GRACE_SPREAD: Duration = Duration::from_secs(30);
-
-/// A wake-up this late means that the process did not run: peers could not be heard meanwhile.
-const STALL: Duration = Duration::from_secs(2);
+use crate::transport::Stage;
 
 /// What a deadline is for. At most one of each is armed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,6 +34,8 @@ pub(super) enum Timer {
     Linger(ConnId),
     /// The last notice before the process ends.
     DrainClose(ConnId),
+    /// Orders that arrived and were put off.
+    Unheard(ConnId),
     /// A voice state whose client did not come.
     Reservation(MemberId),
     /// The end of the resume window.
@@ -68,7 +61,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const fn of_conn(conn: ConnId) -> [Self; 10] {
+    pub(super) const fn of_conn(conn: ConnId) -> [Self; 11] {
         [
             Self::Handshake(conn),
             Self::Identify(conn),
@@ -80,6 +73,7 @@ impl Timer {
             Self::SlowReader(conn),
             Self::Linger(conn),
             Self::DrainClose(conn),
+            Self::Unheard(conn),
         ]
     }
 
@@ -102,6 +96,7 @@ impl Timer {
             Self::Ping(_)
             | Self::Linger(_)
             | Self::DrainClose(_)
+            | Self::Unheard(_)
             | Self::Calm(_)
             | Self::Gather(_)
             | Self::Undecided(_)
@@ -126,17 +121,85 @@ pub(super) struct Drain {
 impl Server {
     /// Acts on every deadline up to `now`. Extra calls do nothing.
     ///
-    /// A call that comes more than 2 s after [`Self::poll_timeout`] means that the process stood
-    /// still: whatever is awaited of peers is then given so much more time.
+    /// A call that comes more than [`stall_ms`](crate::limits::Limits::stall_ms) after
+    /// [`Self::poll_timeout`] means that the process stood still: whatever is awaited of peers is
+    /// then given so much more time. When a call leads to more than
+    /// [`outputs`](crate::limits::Limits::outputs) actions, the deadlines that are left stay due:
+    /// [`Self::poll_timeout`] says so, take the outputs and call again.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.advance(now);
-        if let Some(late) = self.timers.next().map(|next| now.since(next)).filter(|l| *l > STALL) {
+        let stall = self.config.limits.stall_ms.duration();
+        let late = self.timers.next().filter(|_| !self.overdue).map(|next| now.since(next));
+        if let Some(late) = late.filter(|late| *late > stall) {
+            self.stats.limits.stall_ms += 1;
             // And a little more, for what arrived meanwhile and is yet to be read.
-            self.timers.postpone(late + STALL, Timer::waits_for_a_peer);
+            self.timers.postpone(late + stall, Timer::waits_for_a_peer);
         }
-        while let Some(timer) = self.timers.pop_due(now) {
-            self.fire(now, timer);
+        self.overdue = false;
+        let before = self.outputs.len();
+        while self.timers.next().is_some_and(|next| next <= now) {
+            if self.outputs.len() - before > self.config.limits.outputs {
+                return self.put_off();
+            }
+            if let Some(timer) = self.timers.pop_due(now) {
+                self.count_deadline(timer);
+                self.fire(now, timer);
+            }
         }
+    }
+
+    /// Leaves the rest to the next call.
+    pub(super) const fn put_off(&mut self) {
+        self.stats.limits.outputs += 1;
+        self.overdue = true;
+    }
+
+    /// Whether the last calls left something to be done because they led to so much. Hosts read
+    /// from no connection meanwhile: take the outputs and call [`Self::handle_timeout`].
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.overdue
+    }
+
+    /// Counts the limit that a deadline stands for, where it is reached whenever that passes.
+    fn count_deadline(&mut self, timer: Timer) {
+        let stage = |conn| self.conns.get(conn).map(|conn: &Connection| (conn.stage(), conn.plane));
+        let stage = if let Timer::Handshake(conn) = timer { stage(conn) } else { None };
+        let counts = &mut self.stats.limits;
+        let count = match timer {
+            Timer::Handshake(_) => match stage {
+                Some((Stage::AwaitFirstByte, _)) => &mut counts.first_byte_ms,
+                Some((Stage::Tls, _)) => &mut counts.tls_ms,
+                Some((_, Plane::Control)) => &mut counts.control_upgrade_ms,
+                Some((_, Plane::Gateway)) => &mut counts.upgrade_ms,
+                None => return,
+            },
+            Timer::Identify(_) => &mut counts.identify_ms,
+            Timer::Hold(_) => &mut counts.identify_hold_ms,
+            Timer::Heartbeat(_) => &mut counts.heartbeat_silence_ms,
+            Timer::Ping(_) => &mut counts.control_ping_ms,
+            Timer::Silence(_) => &mut counts.control_silence_ms,
+            Timer::SlowReader(_) => &mut counts.outbound_age_ms,
+            Timer::Linger(_) => &mut counts.linger_ms,
+            Timer::DrainClose(_) => &mut counts.drain_spread_ms,
+            Timer::Reservation(_) => &mut counts.reservation_ms,
+            Timer::Resume(_) => &mut counts.resume_window_ms,
+            Timer::End(_) => {
+                self.stats.grace_ended += 1;
+                &mut counts.grace_spread_ms
+            }
+            Timer::Gather(_) => &mut counts.gather_ms,
+            Timer::Tombstone(..) => &mut counts.tombstone_ms,
+            Timer::Calm(_)
+            | Timer::Unheard(_)
+            | Timer::Takeover(_)
+            | Timer::Undecided(_)
+            | Timer::Reconcile(_)
+            | Timer::Grace(_)
+            | Timer::Drain
+            | Timer::DrainEnd => return,
+        };
+        *count += 1;
     }
 
     fn fire(&mut self, now: Timestamp, timer: Timer) {
@@ -152,6 +215,7 @@ impl Server {
             Timer::SlowReader(conn) => self.drop_conn(now, conn, CloseReason::SlowReader),
             Timer::Linger(conn) => self.drop_conn(now, conn, CloseReason::PeerClosed),
             Timer::DrainClose(conn) => self.close_conn(now, conn, CloseReason::ShuttingDown),
+            Timer::Unheard(conn) => self.take_events(now, conn),
             Timer::Reservation(member) => {
                 self.remove_member(now, member, GoneReason::NeverConnected);
             }
@@ -182,10 +246,11 @@ impl Server {
 
     /// No chat server came back: its calls end, one by one.
     fn end_calls(&mut self, now: Timestamp, client: ControlId) {
+        let spread = self.config.limits.grace_spread_ms.duration();
         let members: Vec<_> =
             self.membership.members_from(client, None).map(|(id, _)| id).collect();
         for member in members {
-            let after = self.draw_delay(GRACE_SPREAD);
+            let after = self.draw_delay(spread);
             self.timers.set(Timer::End(member), now + after);
         }
     }
@@ -221,20 +286,22 @@ impl Server {
 
     fn close_for_drain(&mut self, now: Timestamp) {
         self.drain = Some(Drain { closing: true });
+        let spread = self.config.limits.drain_spread_ms.duration();
         let conns: Vec<_> = self.conns.iter().map(|(id, conn)| (id, conn.plane)).collect();
         for (conn, plane) in conns {
             let after = match plane {
-                Plane::Gateway => self.draw_delay(DRAIN_SPREAD),
-                Plane::Control => DRAIN_SPREAD,
+                Plane::Gateway => self.draw_delay(spread),
+                Plane::Control => spread,
             };
             self.timers.set(Timer::DrainClose(conn), now + after);
         }
-        self.timers.set(Timer::DrainEnd, now + DRAIN_SPREAD + DRAIN_LINGER);
+        self.timers.set(Timer::DrainEnd, now + spread + self.config.limits.drain_linger_ms.duration());
     }
 
     fn drop_stragglers(&mut self, now: Timestamp) {
         let conns: Vec<_> = self.conns.iter().map(|(id, _)| id).collect();
         for conn in conns {
+            self.stats.limits.drain_linger_ms += 1;
             self.drop_conn(now, conn, CloseReason::ShuttingDown);
         }
     }

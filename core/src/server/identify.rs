@@ -27,7 +27,7 @@ impl Server {
                 }
             }
             Ok(_) | Err(true) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
-            Err(false) if self.is_buried(*server_id, user) => {
+            Err(false) if self.tombstones.answers(*server_id, user) => {
                 self.close_conn(now, conn, CloseReason::ChannelDestroyed);
             }
             Err(false) if self.may_still_come(now) => self.hold(now, conn, user, credentials),
@@ -71,6 +71,7 @@ impl Server {
 
     /// Lets an Identify wait: the client sent far too much a moment ago.
     fn calm(&mut self, conn: ConnId, until: Timestamp, user: UserId, credentials: Credentials) {
+        self.stats.limits.message_calm_ms += 1;
         let Some(link) = self.link(conn) else { return };
         link.stage = Stage::Held;
         link.held = Some((user, credentials));

@@ -5,10 +5,10 @@
 //! Invariant between calls: every member is in exactly one room and under each of its index keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use smallvec::SmallVec;
+use std::hash::{DefaultHasher, Hasher};
 
 use crate::crypto::auth;
+use crate::gateway::roster::Roster;
 use crate::gateway::session::Session;
 use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
 use crate::media::command::Permissions;
@@ -31,8 +31,43 @@ pub(super) struct Room {
     pub(super) members: Vec<MemberId>,
     /// Whether the chat server stated it since it last identified.
     pub(super) confirmed: bool,
-    /// Who came and went and is yet to be told of, in a large channel.
+    /// What is known of its voice clients, while it has members.
+    crowd: Option<Box<Crowd>>,
+}
+
+/// What a channel's voice clients know and are yet to be told.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    /// Who came and went, in a large channel.
     pub(super) gathered: Gathered,
+    pub(super) roster: Roster,
+}
+
+impl Room {
+    /// A channel without members, as it was stated.
+    pub(super) fn new(
+        client: ControlId,
+        channel: ChannelId,
+        guild: Option<GuildId>,
+        (bitrate, token, relay): (u32, Secret, RelayId),
+    ) -> Self {
+        let members = Vec::new();
+        Self {
+            client,
+            channel,
+            guild,
+            bitrate,
+            token,
+            relay,
+            members,
+            confirmed: true,
+            crowd: None,
+        }
+    }
+
+    pub(super) fn crowd(&mut self) -> &mut Crowd {
+        self.crowd.get_or_insert_default()
+    }
 }
 
 /// Arrivals and departures that are told together.
@@ -56,10 +91,14 @@ pub(super) struct Member {
     /// After the client sent too many messages: no session begins before.
     pub(super) calm_until: Timestamp,
     /// The voice client's session, once it identified.
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<Box<Session>>,
 }
 
 impl Member {
+    fn credential_bytes(&self) -> usize {
+        self.session_id.len() + self.token.len()
+    }
+
     /// What the media plane enforces.
     pub(super) const fn permissions(&self) -> Permissions {
         Permissions {
@@ -98,17 +137,12 @@ pub(super) struct Membership {
     by_channel: BTreeMap<(ControlId, ChannelId), RoomId>,
     by_user: BTreeMap<(ControlId, UserId, Scope), MemberId>,
     /// By what a voice client names: `server_id` (the channel's id, or the guild's) and user.
-    by_server: BTreeMap<(u64, UserId), SmallVec<[MemberId; 1]>>,
-    /// By session id, for Resume, which names no user. Chat servers may give one id to several.
-    by_session: BTreeMap<String, SmallVec<[MemberId; 1]>>,
-    sizes: BTreeMap<ControlId, Size>,
-}
-
-/// How much one chat server has.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Size {
-    pub(super) rooms: usize,
-    pub(super) members: usize,
+    by_server: BTreeSet<(u64, UserId, MemberId)>,
+    /// By a digest of the session id, for Resume, which names no user. Chat servers may give one id
+    /// to several.
+    by_session: BTreeSet<(u64, MemberId)>,
+    /// Bytes of all session ids and tokens.
+    credential_bytes: usize,
 }
 
 impl Membership {
@@ -128,9 +162,36 @@ impl Membership {
         self.members.get_mut(id)
     }
 
+    /// A member's session, and what the channel's voice clients know.
+    pub(super) fn session_and_crowd(&mut self, id: MemberId) -> Option<(&mut Session, &mut Crowd)> {
+        let member = self.members.get_mut(id)?;
+        let room = self.rooms.get_mut(member.room)?;
+        Some((member.session.as_deref_mut()?, room.crowd()))
+    }
+
+    /// Takes a member's session away.
+    pub(super) fn take_session(&mut self, id: MemberId) -> Option<Box<Session>> {
+        let member = self.members.get_mut(id)?;
+        let session = member.session.take()?;
+        if let Some(room) = self.rooms.get_mut(member.room) {
+            room.crowd().roster.forget(&session.known);
+        }
+        Some(session)
+    }
+
+    /// The users whom a member's voice client believes present.
+    pub(super) fn known_to(&self, id: MemberId) -> BTreeSet<UserId> {
+        let known = |id| {
+            let member = self.members.get(id)?;
+            let roster = &self.rooms.get(member.room)?.crowd.as_ref()?.roster;
+            Some(roster.users(&member.session.as_ref()?.known).collect())
+        };
+        known(id).unwrap_or_default()
+    }
+
     pub(super) fn add_room(&mut self, room: Room) -> RoomId {
         let key = (room.client, room.channel);
-        self.sizes.entry(room.client).or_default().rooms += 1;
+        self.credential_bytes += room.token.len();
         let id = self.rooms.insert(room);
         self.by_channel.insert(key, id);
         id
@@ -141,7 +202,7 @@ impl Membership {
         let room = self.rooms.remove(id)?;
         debug_assert!(room.members.is_empty(), "members leave before their room goes");
         self.by_channel.remove(&(room.client, room.channel));
-        self.sizes.entry(room.client).or_default().rooms -= 1;
+        self.credential_bytes -= room.token.len();
         Some(room)
     }
 
@@ -150,34 +211,38 @@ impl Membership {
         let room_id = member.room;
         let room = self.rooms.get_mut(room_id)?;
         let (client, user, guild) = (member.client, member.user, member.guild);
-        let session_id = member.session_id.expose().to_owned();
-        self.sizes.entry(client).or_default().members += 1;
+        let session = digest(&member.session_id);
+        self.credential_bytes += member.credential_bytes();
         let id = self.members.insert(member);
         room.members.push(id);
         let channel = room.channel;
         self.by_user.insert((client, user, Scope::of(guild, channel)), id);
         for server in server_ids(guild, channel) {
-            self.by_server.entry((server, user)).or_default().push(id);
+            self.by_server.insert((server, user, id));
         }
-        self.by_session.entry(session_id).or_default().push(id);
+        self.by_session.insert((session, id));
         Some(id)
     }
 
     pub(super) fn remove_member(&mut self, id: MemberId) -> Option<Member> {
         let member = self.members.remove(id)?;
-        self.sizes.entry(member.client).or_default().members -= 1;
+        self.credential_bytes -= member.credential_bytes();
         if let Some(room) = self.rooms.get_mut(member.room) {
             room.members.retain(|other| *other != id);
+            if room.members.is_empty() {
+                room.members = Vec::new();
+                room.crowd = None;
+            }
             let channel = room.channel;
             let key = (member.client, member.user, Scope::of(member.guild, channel));
             if self.by_user.get(&key) == Some(&id) {
                 self.by_user.remove(&key);
             }
             for server in server_ids(member.guild, channel) {
-                remove_from(&mut self.by_server, &(server, member.user), id);
+                self.by_server.remove(&(server, member.user, id));
             }
         }
-        remove_from(&mut self.by_session, member.session_id.expose(), id);
+        self.by_session.remove(&(digest(&member.session_id), id));
         Some(member)
     }
 
@@ -198,17 +263,32 @@ impl Membership {
             member.guild = Some(guild);
             self.by_user.remove(&(client, member.user, Scope::Channel(channel)));
             self.by_user.insert(new, *id);
-            self.by_server.entry((guild.as_u64(), member.user)).or_default().push(*id);
+            self.by_server.insert((guild.as_u64(), member.user, *id));
         }
     }
 
     /// Replaces what the client must present, keeping the indexes in step.
     pub(super) fn set_credentials(&mut self, id: MemberId, session_id: Secret, token: Secret) {
         let Some(member) = self.members.get_mut(id) else { return };
-        remove_from(&mut self.by_session, member.session_id.expose(), id);
-        self.by_session.entry(session_id.expose().to_owned()).or_default().push(id);
+        self.by_session.remove(&(digest(&member.session_id), id));
+        self.by_session.insert((digest(&session_id), id));
+        self.credential_bytes -= member.credential_bytes();
         member.session_id = session_id;
         member.token = token;
+        self.credential_bytes += member.credential_bytes();
+    }
+
+    /// Replaces a channel's token.
+    pub(super) fn set_token(&mut self, id: RoomId, token: Secret) {
+        if let Some(room) = self.rooms.get_mut(id) {
+            self.credential_bytes = self.credential_bytes + token.len() - room.token.len();
+            room.token = token;
+        }
+    }
+
+    /// Bytes of all session ids and tokens.
+    pub(super) const fn credential_bytes(&self) -> usize {
+        self.credential_bytes
     }
 
     pub(super) fn room_of(&self, client: ControlId, channel: ChannelId) -> Option<RoomId> {
@@ -237,10 +317,17 @@ impl Membership {
     pub(super) fn member_of_session(
         &self,
         client: ControlId,
-        session_id: &str,
+        session_id: &Secret,
     ) -> Option<MemberId> {
-        let ids = self.by_session.get(session_id)?;
-        ids.iter().copied().find(|id| self.members.get(*id).is_some_and(|m| m.client == client))
+        self.of_session(session_id).find(|id| {
+            self.members.get(*id).is_some_and(|member| {
+                member.client == client
+                    && auth::verify_token(
+                        member.session_id.expose().as_bytes(),
+                        session_id.expose().as_bytes(),
+                    )
+            })
+        })
     }
 
     /// The member whom an Identify means, by its secrets; `Err(true)` when the user is known there
@@ -252,7 +339,13 @@ impl Membership {
         session_id: &Secret,
         token: &Secret,
     ) -> Result<MemberId, bool> {
-        let candidates = self.by_server.get(&(server_id, user)).ok_or(false)?;
+        let mut candidates = self
+            .by_server
+            .range((server_id, user, MemberId::MIN)..)
+            .take_while(|(server, of, _)| (*server, *of) == (server_id, user))
+            .map(|(_, _, id)| *id)
+            .peekable();
+        candidates.peek().ok_or(false)?;
         self.matching(candidates, session_id, token).ok_or(true)
     }
 
@@ -263,15 +356,26 @@ impl Membership {
         session_id: &Secret,
         token: &Secret,
     ) -> Option<MemberId> {
-        let candidates = self.by_session.get(session_id.expose())?;
-        let id = self.matching(candidates, session_id, token)?;
+        let id = self.matching(self.of_session(session_id), session_id, token)?;
         let member = self.members.get(id)?;
         let channel = self.rooms.get(member.room)?.channel;
         server_ids(member.guild, channel).any(|known| known == server_id).then_some(id)
     }
 
-    fn matching(&self, ids: &[MemberId], session_id: &Secret, token: &Secret) -> Option<MemberId> {
-        ids.iter().copied().find(|id| {
+    /// Who may have this session id.
+    fn of_session(&self, session_id: &Secret) -> impl Iterator<Item = MemberId> {
+        let wanted = digest(session_id);
+        let from = self.by_session.range((wanted, MemberId::MIN)..);
+        from.take_while(move |(digest, _)| *digest == wanted).map(|(_, id)| *id)
+    }
+
+    fn matching(
+        &self,
+        mut ids: impl Iterator<Item = MemberId>,
+        session_id: &Secret,
+        token: &Secret,
+    ) -> Option<MemberId> {
+        ids.find(|id| {
             self.members.get(*id).is_some_and(|member| {
                 let session = auth::verify_token(
                     member.session_id.expose().as_bytes(),
@@ -315,11 +419,6 @@ impl Membership {
             .map(|((_, user, scope), id)| (*id, (*user, *scope)))
     }
 
-    /// How much a chat server has.
-    pub(super) fn size_of(&self, client: ControlId) -> Size {
-        self.sizes.get(&client).copied().unwrap_or_default()
-    }
-
     pub(super) fn rooms_len(&self) -> usize {
         self.rooms.len()
     }
@@ -335,17 +434,11 @@ fn server_ids(guild: Option<GuildId>, channel: ChannelId) -> impl Iterator<Item 
     std::iter::once(channel.as_u64()).chain(guild)
 }
 
-fn remove_from<K, Q>(index: &mut BTreeMap<K, SmallVec<[MemberId; 1]>>, key: &Q, id: MemberId)
-where
-    K: Ord + std::borrow::Borrow<Q>,
-    Q: Ord + ?Sized,
-{
-    if let Some(ids) = index.get_mut(key) {
-        ids.retain(|other| *other != id);
-        if ids.is_empty() {
-            index.remove(key);
-        }
-    }
+/// What a session id is found by. Equal digests are told apart by the ids themselves.
+fn digest(session_id: &Secret) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(session_id.expose().as_bytes());
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -385,7 +478,7 @@ mod tests {
             relay: RelayId(0),
             members: Vec::new(),
             confirmed: true,
-            gathered: Gathered::default(),
+            crowd: None,
         }
     }
 
@@ -397,16 +490,14 @@ mod tests {
                 let place = Scope::of(member.guild, room.channel);
                 assert!(room.members.contains(&id));
                 assert_eq!(self.member_of(member.client, member.user, place), Some(id));
-                let session = member.session_id.expose();
-                assert!(self.by_session.get(session).is_some_and(|ids| ids.contains(&id)));
+                assert!(self.by_session.contains(&(digest(&member.session_id), id)));
                 for server in server_ids(member.guild, room.channel) {
-                    let ids = self.by_server.get(&(server, member.user));
-                    assert!(ids.is_some_and(|ids| ids.contains(&id)));
+                    assert!(self.by_server.contains(&(server, member.user, id)));
                 }
             }
             let members = self.members.len();
             assert_eq!(self.by_user.len(), members);
-            assert_eq!(self.by_session.values().map(SmallVec::len).sum::<usize>(), members);
+            assert_eq!(self.by_session.len(), members);
             assert_eq!(
                 self.rooms.iter().map(|(_, room)| room.members.len()).sum::<usize>(),
                 members
@@ -415,8 +506,10 @@ mod tests {
                 let channel = self.rooms.get(member.room).expect("a member has a room").channel;
                 server_ids(member.guild, channel).count()
             });
-            let named = self.by_server.values().map(SmallVec::len).sum::<usize>();
-            assert_eq!(named, servers.sum::<usize>());
+            assert_eq!(self.by_server.len(), servers.sum::<usize>());
+            let held = self.members.iter().map(|(_, member)| member.credential_bytes());
+            let tokens = self.rooms.iter().map(|(_, room)| room.token.len());
+            assert_eq!(self.credential_bytes, held.chain(tokens).sum::<usize>());
             assert_eq!(self.by_channel.len(), self.rooms.len());
         }
     }

@@ -18,6 +18,7 @@
 //! | `presence` | who is told of whom |
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
+//! | `tombstones` | which channels were destroyed a moment ago: data only |
 //! | `census` | how much there is of everything |
 //!
 //! Inputs are legal in any order and any number. After each, take [`Server::poll_output`] until
@@ -37,16 +38,18 @@ mod placement;
 mod presence;
 mod restatement;
 mod resume;
+mod tombstones;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::{Config, ConfigError};
 use crate::entropy::Entropy;
-use crate::ids::{ChannelId, ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
+use crate::ids::{ConnId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::output::{Event, Output};
 use crate::slab::Slab;
+use crate::stats::ServerStats;
 use crate::time::Timestamp;
 use crate::timers::Timers;
 use crate::transport::TlsIdentity;
@@ -56,6 +59,7 @@ use control::Control;
 use deadlines::{Drain, Timer};
 use membership::Membership;
 use resume::Replays;
+use tombstones::Tombstones;
 
 /// The control plane of one voice server. See the [module](self) for the rules of use.
 pub struct Server {
@@ -67,23 +71,28 @@ pub struct Server {
     unauthenticated: BTreeMap<AddressKey, usize>,
     /// Recent failures to identify on the control plane.
     failures: BTreeMap<AddressKey, Failures>,
-    /// Bytes that wait over all connections.
+    /// Memory of what waits to be written, over all connections.
     outbound_total: usize,
+    /// Bytes of what has not wholly arrived, over all connections.
+    inbound_total: usize,
+    stats: ServerStats,
     replays: Replays,
     membership: Membership,
-    /// By [`ControlId`].
+    /// By `ControlId`.
     controls: Vec<Control>,
     legs: Slab<LegId, MemberId>,
     ssrcs: BTreeSet<Ssrc>,
     /// Identifies that wait for their voice state, by what they name.
     held: BTreeMap<(u64, UserId), Vec<ConnId>>,
     /// Channels that were destroyed a moment ago.
-    tombstones: BTreeMap<(ControlId, ChannelId), channels::Tombstone>,
+    tombstones: Tombstones,
     /// The relay that the next room is put on.
     next_relay: usize,
     host_load: f32,
     drain: Option<Drain>,
     timers: Timers<Timer>,
+    /// Whether the last call left deadlines due because it led to so much.
+    overdue: bool,
     outputs: VecDeque<Output>,
     /// The largest time seen: time never goes back.
     now: Timestamp,
@@ -122,17 +131,20 @@ impl Server {
             unauthenticated: BTreeMap::new(),
             failures: BTreeMap::new(),
             outbound_total: 0,
+            inbound_total: 0,
+            stats: ServerStats::default(),
             replays: Replays::default(),
             membership: Membership::default(),
             controls,
             legs: Slab::default(),
             ssrcs: BTreeSet::new(),
             held: BTreeMap::new(),
-            tombstones: BTreeMap::new(),
+            tombstones: Tombstones::default(),
             next_relay: 0,
             host_load: 0.0,
             drain: None,
             timers: Timers::default(),
+            overdue: false,
             outputs: VecDeque::new(),
             now,
         })
@@ -183,6 +195,23 @@ impl Server {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.timers.next()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub const fn stats(&self) -> &ServerStats {
+        &self.stats
+    }
+
+    /// Counts connections that the host let wait in the backlog for
+    /// [`handshakes_per_s`](crate::limits::Limits::handshakes_per_s).
+    pub const fn note_paced(&mut self, connections: u64) {
+        self.stats.limits.handshakes_per_s += connections;
+    }
+
+    /// Counts a connection of a chat server that the host refused for where it came from.
+    pub const fn note_not_allowed(&mut self) {
+        self.stats.not_allowed += 1;
     }
 
     /// How many voice sessions there are, detached ones included.

@@ -21,20 +21,23 @@ impl Server {
         if let Some(session) = &mut self.control(client).session {
             session.mark(subject, mark);
             self.pump_news(now, client);
-            self.bound_news(now, client);
+            self.limit_news(now, client);
         }
     }
 
-    /// A chat server that makes more news than it reads, or than it can come back to, is told
-    /// everything anew when it resumes.
-    fn bound_news(&mut self, now: Timestamp, client: ControlId) {
-        let limit = self.config.limits.control_news;
+    /// A chat server that makes more news than it reads loses its connection, and is told everything
+    /// that is in force when it resumes, which takes no memory until then.
+    fn limit_news(&mut self, now: Timestamp, client: ControlId) {
+        let most = self.config.limits.control_news_bytes;
         let Some(session) = &mut self.control(client).session else { return };
-        if session.untold() > limit {
-            session.forget_news();
-            if let Some(conn) = session.conn {
-                self.close_conn(now, conn, CloseReason::SlowReader);
-            }
+        if session.held_news() <= most {
+            return;
+        }
+        session.forget_news();
+        let conn = session.conn;
+        self.stats.limits.control_news_bytes += 1;
+        if let Some(conn) = conn {
+            self.close_conn(now, conn, CloseReason::SlowReader);
         }
     }
 
@@ -93,12 +96,18 @@ impl Server {
 
     /// Answers a removal of somebody who is not there: already gone is success.
     pub(super) fn tell_absent(&mut self, now: Timestamp, client: ControlId, gone: VoiceInfo) {
-        let Some(session) = &mut self.control(client).session else { return };
         let user = gone.user_id;
         let mark = Mark::VoiceGone(Box::new(gone));
-        match user {
-            Some(user) => session.mark(Subject::Absent(user), mark),
-            None => session.remark(mark),
+        let Some(user) = user else { return self.remark(now, client, mark) };
+        self.mark(now, client, Subject::Absent(user), mark);
+    }
+
+    /// Answers something that is about no object, unless too many of these wait.
+    fn remark(&mut self, now: Timestamp, client: ControlId, mark: Mark) {
+        let most = self.config.limits.control_refusals;
+        let Some(session) = &mut self.control(client).session else { return };
+        if !session.remark(mark, most) {
+            self.stats.limits.control_refusals += 1;
         }
         self.pump_news(now, client);
     }
@@ -107,7 +116,18 @@ impl Server {
     pub(super) fn pump_news(&mut self, now: Timestamp, client: ControlId) {
         let room_for = self.config.limits.control_dump_bytes;
         while let Some(conn) = self.control(client).conn() {
-            if self.outbound(conn).len() >= room_for || !self.write_news(now, client, conn) {
+            if self.outbound(conn).len() >= room_for {
+                self.stats.limits.control_dump_bytes += 1;
+                return;
+            }
+            let more = self.write_news(now, client, conn);
+            if let Some(session) = &mut self.control(client).session {
+                let evictions = session.take_evictions();
+                self.stats.limits.control_replay_messages += evictions.messages;
+                self.stats.limits.control_replay_bytes += evictions.bytes;
+                self.stats.limits.control_replay_ms += evictions.age;
+            }
+            if !more {
                 return;
             }
         }

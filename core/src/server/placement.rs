@@ -1,7 +1,7 @@
 //! What becomes of voice states: users are placed, moved, muted and removed.
 
 use super::Server;
-use super::channels::Stated;
+use super::channels::{SESSION_ID_BYTES, Stated, TOKEN_BYTES};
 use super::deadlines::Timer;
 use super::membership::{Member, Scope};
 use super::news::absent;
@@ -39,10 +39,13 @@ impl Server {
         let present = self.membership.member_of(client, user, Scope::of(guild, channel));
         let here = present.filter(|id| self.membership.member(*id).map(|m| m.room) == room);
         if let Some(member) = here {
-            self.place_again(now, client, member, placement);
-            return Ok(());
+            return self.place_again(now, client, member, placement);
         }
-        self.check_room_for(client, room, present.is_some())?;
+        self.check_room_for(room, present.is_some())?;
+        let session_id = placement.session_id.as_ref().map_or(SESSION_ID_BYTES, Secret::len);
+        self.check_credentials(
+            session_id + placement.token.as_ref().map_or(TOKEN_BYTES, Secret::len),
+        )?;
         let stated = Stated { channel, guild, bitrate: None, token: None };
         let room = match room {
             // Known as it is: nothing to tell.
@@ -102,21 +105,18 @@ impl Server {
         }
     }
 
-    fn check_room_for(
-        &self,
-        client: ControlId,
-        room: Option<RoomId>,
-        moves: bool,
-    ) -> Result<(), Refused> {
+    fn check_room_for(&mut self, room: Option<RoomId>, moves: bool) -> Result<(), Refused> {
         if self.drain.is_some() {
             return Err(Refused::Draining);
         }
         let limits = &self.config.limits;
-        if !moves && self.membership.size_of(client).members >= limits.voice_states {
+        if !moves && self.membership.members_len() >= limits.voice_states {
+            self.stats.limits.voice_states += 1;
             return Err(Refused::Limit("voice_states"));
         }
         let members = room.and_then(|id| self.membership.room(id)).map_or(0, |r| r.members.len());
         if members >= limits.members_per_channel {
+            self.stats.limits.members_per_channel += 1;
             return Err(Refused::Limit("members_per_channel"));
         }
         Ok(())
@@ -129,7 +129,15 @@ impl Server {
         client: ControlId,
         id: MemberId,
         placement: Placement,
-    ) {
+    ) -> Result<(), Refused> {
+        if let Some(member) = self.membership.member(id) {
+            let longer = |given: &Option<Secret>, kept: &Secret| {
+                given.as_ref().map_or(0, |given| given.len().saturating_sub(kept.len()))
+            };
+            let bytes = longer(&placement.session_id, &member.session_id)
+                + longer(&placement.token, &member.token);
+            self.check_credentials(bytes)?;
+        }
         self.restate(now, client, id);
         if let Some(member) = self.membership.member(id) {
             let session_id = placement.session_id.unwrap_or_else(|| member.session_id.clone());
@@ -138,6 +146,7 @@ impl Server {
         }
         self.apply_flags(now, id, placement.flags);
         self.tell_voice_state(now, id, true);
+        Ok(())
     }
 
     pub(super) fn set_flags(
@@ -181,7 +190,7 @@ impl Server {
 
     fn find(&self, client: ControlId, target: &Target) -> Vec<MemberId> {
         if let Some(session_id) = &target.session_id
-            && let Some(id) = self.membership.member_of_session(client, session_id.expose())
+            && let Some(id) = self.membership.member_of_session(client, session_id)
         {
             return vec![id];
         }

@@ -4,8 +4,6 @@
 //! they cannot name. So everybody who may speak is announced, silent, as soon as there is a
 //! session description on both sides; media is never held for it.
 
-use std::collections::BTreeSet;
-
 use super::Server;
 use super::deadlines::Timer;
 use super::membership::Gathered;
@@ -20,8 +18,9 @@ const MICROPHONE: u8 = 1;
 impl Server {
     /// Sends a message that must not be missed: numbered and kept where the version can.
     fn tell(&mut self, now: Timestamp, id: MemberId, message: &ServerMessage) {
-        let numbered =
-            self.with_session(id, |session| (session.number(now, message), session.conn));
+        let numbered = self.with_session(id, |session, crowd| {
+            (session.number(now, message, &mut crowd.roster), session.conn)
+        });
         self.trim_replays(id);
         if let Some((Some(text), Some(conn))) = numbered {
             self.send(now, conn, &text);
@@ -86,7 +85,8 @@ impl Server {
         if room.members.len() <= above && !gathers {
             return false;
         }
-        note(&mut room.gathered);
+        note(&mut room.crowd().gathered);
+        self.stats.limits.gather_above_members += 1;
         if !gathers {
             self.timers.set(Timer::Gather(room_id), now + wait);
         }
@@ -97,10 +97,12 @@ impl Server {
     /// do not know.
     pub(super) fn tell_gathered(&mut self, now: Timestamp, room: RoomId) {
         let Some(room) = self.membership.room_mut(room) else { return };
-        let Gathered { came, went } = std::mem::take(&mut room.gathered);
+        let Gathered { came, went } = std::mem::take(&mut room.crowd().gathered);
         for id in room.members.clone() {
-            let Some(session) = self.session(id).filter(|session| session.live) else { continue };
-            let known: BTreeSet<_> = session.announced().collect();
+            if !self.session(id).is_some_and(|session| session.live) {
+                continue;
+            }
+            let known = self.membership.known_to(id);
             let own = self.user(id);
             for user_id in went.intersection(&known).copied().filter(|user| Some(*user) != own) {
                 self.tell(now, id, &ServerMessage::ClientDisconnect { user_id });
@@ -130,10 +132,8 @@ impl Server {
     pub(super) fn reintroduce(&mut self, now: Timestamp, id: MemberId) {
         let others = self.others(id);
         let present: Vec<_> = others.iter().filter_map(|other| self.user(*other)).collect();
-        let gone: Vec<_> = self
-            .session(id)
-            .map(|session| session.announced().filter(|user| !present.contains(user)).collect())
-            .unwrap_or_default();
+        let mut gone = self.membership.known_to(id);
+        gone.retain(|user| !present.contains(user));
         for user_id in gone {
             self.tell(now, id, &ServerMessage::ClientDisconnect { user_id });
         }

@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 
 /// An Identify for an unknown voice state is worth waiting for while the chat server is this new.
 const FRESH_CONTROL: Duration = Duration::from_secs(30);
+/// From one part of a large removal to the next.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Server {
     /// Marks everything of a chat server unconfirmed: it has to be stated again.
@@ -57,6 +59,7 @@ impl Server {
         let limits = &self.config.limits;
         let (wait, total) = (limits.reconcile_ms.duration(), limits.reconcile_total_ms.duration());
         let latest = self.control(client).identified + total;
+        self.control(client).cut_short = latest < now + wait;
         self.timers.set(Timer::Reconcile(client), latest.min(now + wait));
     }
 
@@ -71,10 +74,18 @@ impl Server {
                 return self.timers.set(Timer::Reconcile(client), now + wait);
             }
         }
+        let cut_short = std::mem::take(&mut self.control(client).cut_short);
+        self.stats.limits.reconcile_total_ms += u64::from(cut_short);
         let members: Vec<_> =
             self.membership.members_from(client, None).map(|(id, _)| id).collect();
         for id in members {
+            if self.outputs.len() > self.config.limits.outputs {
+                // The rest goes when the host has acted on these.
+                self.put_off();
+                return self.timers.set(Timer::Reconcile(client), now + PAUSE);
+            }
             if self.membership.member(id).is_some_and(|member| !member.confirmed) {
+                self.stats.limits.reconcile_ms += 1;
                 self.remove_member(now, id, GoneReason::NotRestated);
             }
         }

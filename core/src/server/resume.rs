@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::Server;
 use super::deadlines::Timer;
+use super::membership::Crowd;
 use crate::gateway::link::{Credentials, Link};
 use crate::gateway::session::Session;
 use crate::ids::{ConnId, MemberId};
@@ -47,7 +48,7 @@ impl Server {
             self.session(*id).is_some_and(|s| s.version.numbered() == version.numbered())
         };
         let missed = member.filter(same_form).and_then(|id| {
-            let missed = self.with_session(id, |session| session.replay(now, seq_ack))?;
+            let missed = self.with_session(id, |session, _| session.replay(now, seq_ack))?;
             Some((id, missed?))
         });
         let Some((id, missed)) = missed else {
@@ -115,13 +116,16 @@ impl Server {
     pub(super) fn with_session<T>(
         &mut self,
         id: MemberId,
-        change: impl FnOnce(&mut Session) -> T,
+        change: impl FnOnce(&mut Session, &mut Crowd) -> T,
     ) -> Option<T> {
-        let session = self.session_mut(id)?;
+        let (session, crowd) = self.membership.session_and_crowd(id)?;
         let before = session.kept_bytes();
-        let result = change(session);
+        let result = change(session, crowd);
         let after = session.kept_bytes();
+        let evictions = session.take_evictions();
         self.replays.bytes = self.replays.bytes + after - before;
+        self.stats.limits.resume_messages += evictions.messages;
+        self.stats.limits.resume_bytes += evictions.bytes;
         Some(result)
     }
 
@@ -137,7 +141,8 @@ impl Server {
     pub(super) fn trim_replays(&mut self, writer: MemberId) {
         while self.replays.bytes > self.config.limits.replay_total_bytes {
             let victim = self.replays.detached.pop_first().map_or(writer, |(_, id)| id);
-            self.with_session(victim, Session::forget_kept);
+            self.stats.limits.replay_total_bytes += 1;
+            self.with_session(victim, |session, _| session.forget_kept());
             if victim == writer {
                 return;
             }

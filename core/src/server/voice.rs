@@ -28,11 +28,11 @@ const OLDEST: u8 = 4;
 
 impl Server {
     pub(super) fn session(&self, member: MemberId) -> Option<&Session> {
-        self.membership.member(member)?.session.as_ref()
+        self.membership.member(member)?.session.as_deref()
     }
 
     pub(super) fn session_mut(&mut self, member: MemberId) -> Option<&mut Session> {
-        self.membership.member_mut(member)?.session.as_mut()
+        self.membership.member_mut(member)?.session.as_deref_mut()
     }
 
     pub(super) fn gateway_opened(&mut self, now: Timestamp, conn: ConnId, target: &str) {
@@ -75,8 +75,8 @@ impl Server {
                 self.gateway_step(now, conn, step);
             }
             Err(error) => {
-                let reason =
-                    if error.is_decode() { CloseReason::Decode } else { CloseReason::BadRequest };
+                let reason = error.close_reason();
+                self.stats.limits.json_depth += u64::from(reason == CloseReason::TooDeep);
                 self.close_conn_saying(now, conn, reason, &error.to_string());
             }
         }
@@ -90,7 +90,7 @@ impl Server {
 
     fn gateway_step(&mut self, now: Timestamp, conn: ConnId, step: Step) {
         match step {
-            Step::Nothing => {}
+            Step::Nothing => self.stats.tolerated_messages += 1,
             Step::Heartbeat { nonce, seq_ack } => self.heartbeat(now, conn, nonce, seq_ack),
             Step::Identify { user, credentials } => self.identify(now, conn, user, credentials),
             Step::Resume { credentials, seq_ack } => {
@@ -103,8 +103,16 @@ impl Server {
                 self.reply(now, conn, &ServerMessage::BackendVersion { voice, rtc_worker });
             }
             Step::NoRoute => self.close_conn(now, conn, CloseReason::PeerClosed),
-            Step::Fail(CloseReason::RateLimited) => self.send_off(now, conn),
-            Step::Fail(reason) => self.close_conn(now, conn, reason),
+            Step::Fail(CloseReason::RateLimited) => {
+                self.stats.limits.message_burst += 1;
+                self.stats.limits.message_refill_per_s += 1;
+                self.send_off(now, conn);
+            }
+            Step::Fail(reason) => {
+                let selects = reason == CloseReason::SelectLimited;
+                self.stats.limits.select_protocol_per_minute += u64::from(selects);
+                self.close_conn(now, conn, reason);
+            }
         }
     }
 
@@ -151,7 +159,7 @@ impl Server {
         if let Some(member) = self.member_of_conn(conn) {
             self.arm_heartbeat(now, conn);
             if let Some(seq) = seq_ack {
-                self.with_session(member, |session| session.acknowledge(seq));
+                self.with_session(member, |session, _| session.acknowledge(seq));
             }
         }
         self.reply(now, conn, &ServerMessage::HeartbeatAck { nonce });
@@ -167,6 +175,7 @@ impl Server {
     pub(super) fn begin_session(&mut self, now: Timestamp, conn: ConnId, id: MemberId) {
         let replaces = self.session(id).is_some();
         if !replaces && self.legs.len() >= self.config.limits.sessions {
+            self.stats.limits.sessions += 1;
             return self.close_conn(now, conn, CloseReason::Overloaded);
         }
         // One session for each voice state: the newest Identify wins.
@@ -184,7 +193,7 @@ impl Server {
         self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
         if let Some(member) = self.membership.member_mut(id) {
-            member.session = Some(session);
+            member.session = Some(Box::new(session));
         }
         self.timers.clear(Timer::Reservation(id));
         self.attach(now, conn, id);
@@ -270,8 +279,7 @@ impl Server {
     /// Ends a member's session, if it has one: media first, then what others know, then its
     /// connection.
     pub(super) fn end_session(&mut self, now: Timestamp, id: MemberId, reason: CloseReason) {
-        let Some(member) = self.membership.member_mut(id) else { return };
-        let Some(session) = member.session.take() else { return };
+        let Some(session) = self.membership.take_session(id) else { return };
         self.forget_replay(id, &session);
         self.timers.clear(Timer::Resume(id));
         self.relay(session.relay, RelayCommand::Close { leg: session.leg });

@@ -19,6 +19,8 @@ pub struct TransportConfig {
     pub upgrade_bytes: usize,
     /// HTTP head, in lines.
     pub upgrade_lines: usize,
+    /// The client's side of the TLS handshake, in bytes.
+    pub tls_handshake_bytes: usize,
     /// Incoming message, in bytes, until [`super::Transport::set_message_limit`].
     pub message_bytes: usize,
     /// Outgoing message with its frame, in bytes.
@@ -32,6 +34,7 @@ impl TransportConfig {
         Self {
             upgrade_bytes: limits.upgrade_bytes,
             upgrade_lines: limits.upgrade_lines,
+            tls_handshake_bytes: limits.tls_handshake_bytes,
             message_bytes,
             outbound_bytes: limits.outbound_bytes,
         }

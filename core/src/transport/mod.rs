@@ -10,6 +10,7 @@
 //! the mask bytes of frames in the client role.
 
 mod event;
+mod gate;
 mod pipe;
 mod stack;
 #[cfg(feature = "tls")]

@@ -38,8 +38,9 @@ impl Write for Pipe<'_, '_> {
 
 /// Bytes that wait to be written to the TCP connection, consumed from the front.
 ///
-/// Moving the rest to the front is put off until half of the buffer is consumed: a slow reader that
-/// takes one byte at a time costs a constant for each byte. An empty buffer gives large memory back.
+/// Moving the rest to the front is put off until an eighth of the buffer is consumed: a slow reader
+/// that takes one byte at a time costs a constant for each byte. Memory is what is counted against
+/// the limits, so it follows what waits: a quarter more at most, and 1 KiB.
 #[derive(Default)]
 pub(super) struct Outbound {
     bytes: Vec<u8>,
@@ -60,19 +61,29 @@ impl Outbound {
     /// Drops the first `count` waiting bytes, or all when there are fewer.
     pub(super) fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.bytes.len());
-        if self.start == self.bytes.len() {
-            self.start = 0;
-            self.bytes.clear();
-            self.bytes.shrink_to(KEPT_BYTES);
-        } else if self.start * 2 >= self.bytes.len() {
+        if self.start * 8 >= self.bytes.len() {
             self.bytes.drain(..self.start);
             self.start = 0;
+        }
+        self.fit();
+    }
+
+    /// Memory that is set aside, in bytes.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives back what is set aside and not needed soon. After anything was appended or consumed.
+    pub(super) fn fit(&mut self) {
+        let most = self.bytes.len() + self.bytes.len() / 4 + KEPT_BYTES;
+        if self.bytes.capacity() > most {
+            self.bytes.shrink_to(self.bytes.len() + self.bytes.len() / 8);
         }
     }
 }
 
 /// Capacity that an idle connection keeps. A constant and not a limit: no peer can exhaust it.
-const KEPT_BYTES: usize = 4_096;
+const KEPT_BYTES: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +124,20 @@ mod tests {
         let mut outbound = Outbound::default();
         outbound.tail().resize(1_000_000, 0);
         outbound.consume(1_000_000);
-        assert!(outbound.bytes.capacity() <= 2 * KEPT_BYTES);
+        assert!(outbound.held() <= KEPT_BYTES);
+    }
+
+    #[test]
+    fn memory_follows_what_waits() {
+        let mut outbound = Outbound::default();
+        for round in 0..4_000_usize {
+            outbound.tail().extend_from_slice(&[0; 700]);
+            outbound.fit();
+            outbound.consume(round % 1_100);
+            let waiting = outbound.waiting().len();
+            // An eighth that is consumed may still be there.
+            let most = waiting + waiting / 2 + 2 * KEPT_BYTES;
+            assert!(outbound.held() <= most, "{} for {waiting}", outbound.held());
+        }
     }
 }

@@ -185,6 +185,23 @@ impl Transport {
         self.outbound.consume(n);
     }
 
+    /// Bytes that are held of what has arrived and is not complete.
+    #[must_use]
+    pub fn inbound_held(&self) -> usize {
+        let tls = self.tls.as_ref().map_or(0, TlsSession::held);
+        tls + match &self.layer {
+            Layer::AwaitRequest(upgrade) => upgrade.held(),
+            Layer::Open(socket) | Layer::Closing(socket) => socket.held(),
+            Layer::AwaitResponse(_) | Layer::Closed => 0,
+        }
+    }
+
+    /// Memory that is set aside for [`Self::outbound`], in bytes.
+    #[must_use]
+    pub const fn outbound_held(&self) -> usize {
+        self.outbound.held()
+    }
+
     /// Changes the largest incoming message, from the next frame on.
     pub fn set_message_limit(&mut self, bytes: usize) {
         self.config.message_bytes = bytes;
@@ -239,6 +256,11 @@ impl Transport {
             let step = session.feed(&mut input, &mut plaintext, self.outbound.tail());
             bytes = if rest.is_empty() { input } else { rest };
             self.handle_plaintext(&plaintext);
+            if self.is_handshake_too_big() {
+                self.tls = None;
+                self.fail(CloseReason::HandshakeTooBig);
+                return self.settle();
+            }
             match step {
                 TlsStep::Progress => self.settle(),
                 TlsStep::PeerClosed => {
@@ -257,6 +279,14 @@ impl Transport {
                 }
             }
         }
+    }
+
+    /// Whether a client does not come to an end of its handshake.
+    fn is_handshake_too_big(&self) -> bool {
+        matches!(self.layer, Layer::AwaitRequest(_))
+            && self.tls.as_ref().is_some_and(|tls| {
+                tls.is_handshaking() && tls.held() > self.config.tls_handshake_bytes
+            })
     }
 
     /// Whether the next byte can stand where it does in a TLS connection: record type 22, then
@@ -290,7 +320,7 @@ impl Transport {
                     }));
                     self.events.push_back(TransportEvent::Opened { target });
                 }
-                UpgradeStep::Rejected => self.fail(CloseReason::BadUpgrade),
+                UpgradeStep::Rejected(reason) => self.fail(reason),
             }
         }
     }
@@ -350,6 +380,7 @@ impl Transport {
                 }
             }
         }
+        self.outbound.fit();
         // An idle connection keeps no scratch memory.
         self.plain = Vec::new();
     }

@@ -230,7 +230,7 @@ fn an_endless_head_is_refused() {
         server.handle_bytes(&[b'a'; 1_024]);
     }
     assert!(server.outbound().starts_with(b"HTTP/1.1 431 "));
-    assert_eq!(drain(&mut server), [TransportEvent::Failed(CloseReason::BadUpgrade)]);
+    assert_eq!(drain(&mut server), [TransportEvent::Failed(CloseReason::HeadTooBig)]);
 }
 
 #[test]

@@ -95,7 +95,10 @@ impl fmt::Debug for TlsTrust {
 }
 
 /// One TLS connection.
-pub(super) struct TlsSession(Box<Connection>);
+pub(super) struct TlsSession {
+    connection: Box<Connection>,
+    records: Records,
+}
 
 /// What a step of a TLS connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,10 +112,20 @@ pub(super) enum TlsStep {
 }
 
 impl TlsSession {
+    fn new(connection: Connection) -> Self {
+        Self { connection: Box::new(connection), records: Records::default() }
+    }
+
+    /// Bytes that rustls holds of what was received: all of the handshake, then the record that is
+    /// not complete.
+    pub(super) const fn held(&self) -> usize {
+        self.records.held
+    }
+
     /// The server's side.
     pub(super) fn accept(identity: &TlsIdentity) -> Result<Self, TlsError> {
         ServerConnection::new(Arc::clone(&identity.0))
-            .map(|connection| Self(Box::new(connection.into())))
+            .map(|connection| Self::new(connection.into()))
             .map_err(|error| unusable(&error))
     }
 
@@ -121,13 +134,13 @@ impl TlsSession {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| TlsError::ServerName(server_name.to_owned()))?;
         ClientConnection::new(Arc::clone(&trust.0), name)
-            .map(|connection| Self(Box::new(connection.into())))
+            .map(|connection| Self::new(connection.into()))
             .map_err(|error| unusable(&error))
     }
 
     /// Whether application data may not flow yet.
     pub(super) fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
+        self.connection.is_handshaking()
     }
 
     /// Takes part of `input`, appends what it decrypts to (at most one read of rustls, some
@@ -140,16 +153,22 @@ impl TlsSession {
         plaintext: &mut Vec<u8>,
         ciphertext: &mut Vec<u8>,
     ) -> TlsStep {
-        let step = match self.0.read_tls(input) {
+        let before = *input;
+        let handshaking = self.is_handshaking();
+        let step = match self.connection.read_tls(input) {
             Ok(0) => TlsStep::PeerClosed,
             Err(_) => TlsStep::Failed,
-            Ok(_) => match self.0.process_new_packets() {
+            Ok(_) => match self.connection.process_new_packets() {
                 Ok(state) if state.peer_has_closed() => TlsStep::PeerClosed,
                 Ok(_) => TlsStep::Progress,
                 Err(_) => TlsStep::Failed,
             },
         };
-        let mut reader = self.0.reader();
+        self.records.note(&before[..before.len() - input.len()], handshaking);
+        if handshaking && !self.is_handshaking() {
+            self.records.held = self.records.partial;
+        }
+        let mut reader = self.connection.reader();
         while let Ok(chunk) = reader.fill_buf() {
             let length = chunk.len();
             if length == 0 {
@@ -165,7 +184,7 @@ impl TlsSession {
     /// Encrypts `plaintext` and appends it to `ciphertext`. During the handshake it waits inside.
     pub(super) fn seal(&mut self, plaintext: &[u8], ciphertext: &mut Vec<u8>) {
         for chunk in plaintext.chunks(RECORD_BYTES) {
-            let written = self.0.writer().write_all(chunk);
+            let written = self.connection.writer().write_all(chunk);
             debug_assert!(written.is_ok(), "a drained rustls takes a record");
             self.drain(ciphertext);
         }
@@ -173,19 +192,57 @@ impl TlsSession {
 
     /// Says that nothing more will be sent.
     pub(super) fn finish(&mut self, ciphertext: &mut Vec<u8>) {
-        self.0.send_close_notify();
+        self.connection.send_close_notify();
         self.drain(ciphertext);
     }
 
     fn drain(&mut self, ciphertext: &mut Vec<u8>) {
-        while self.0.wants_write() {
-            if self.0.write_tls(ciphertext).is_err() {
+        while self.connection.wants_write() {
+            if self.connection.write_tls(ciphertext).is_err() {
                 debug_assert!(false, "writing to a vector does not fail");
                 return;
             }
         }
     }
 }
+
+/// Where TLS records end, to know how much of one rustls holds.
+#[derive(Default)]
+struct Records {
+    /// Bytes of the record that is not complete.
+    partial: usize,
+    /// Its length, once its head of five bytes is there.
+    length: usize,
+    /// What rustls holds.
+    held: usize,
+}
+
+impl Records {
+    fn note(&mut self, mut bytes: &[u8], handshaking: bool) {
+        let count = bytes.len();
+        while let Some((&byte, rest)) = bytes.split_first() {
+            if self.partial < RECORD_HEAD_BYTES {
+                self.partial += 1;
+                // The last two bytes of the head are the length of what follows.
+                self.length = self.length << 8 & 0xFFFF | usize::from(byte);
+                bytes = rest;
+            } else {
+                let missing = RECORD_HEAD_BYTES + self.length - self.partial;
+                let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
+                self.partial += taken.len();
+                bytes = rest;
+            }
+            if self.partial >= RECORD_HEAD_BYTES && self.partial == RECORD_HEAD_BYTES + self.length
+            {
+                self.partial = 0;
+            }
+        }
+        self.held = if handshaking { self.held + count } else { self.partial };
+    }
+}
+
+/// Type, version and length of a record.
+const RECORD_HEAD_BYTES: usize = 5;
 
 /// The time that rustls is told. Of the server's side nothing depends on it: rustls asks when a
 /// client offers to resume a session, and then finds no session.
@@ -316,10 +373,10 @@ mod tests {
     fn connect(trust: &TlsTrust, identity: &TlsIdentity) -> HandshakeKind {
         let mut server = TlsSession::accept(identity).unwrap();
         let mut client = TlsSession::connect(trust, "voice.test").unwrap();
-        client.0.writer().write_all(b"hello").unwrap();
+        client.connection.writer().write_all(b"hello").unwrap();
         assert_eq!(converse(&mut client, &mut server).unwrap(), b"hello");
         assert!(!server.is_handshaking() && !client.is_handshaking());
-        server.0.handshake_kind().unwrap()
+        server.connection.handshake_kind().unwrap()
     }
 
     #[test]

@@ -14,6 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tungstenite::handshake::derive_accept_key;
 
+use crate::reasons::CloseReason;
+
 /// What an upgrade came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum UpgradeStep {
@@ -25,7 +27,7 @@ pub(super) enum UpgradeStep {
         target: String,
     },
     /// Not an acceptable head. The server's answer is in the output.
-    Rejected,
+    Rejected(CloseReason),
 }
 
 /// The server's side: waits for a request.
@@ -37,20 +39,25 @@ impl ServerUpgrade {
         Self(Head::new(bytes, lines))
     }
 
+    /// Bytes of the head that have arrived.
+    pub(super) const fn held(&self) -> usize {
+        self.0.bytes.len()
+    }
+
     /// Takes input and appends the answer, if there is one, to `output`.
     pub(super) fn handle(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> UpgradeStep {
         // Every method begins with a letter; a TLS client on a plain port is answered at once.
         let is_start = self.0.bytes.is_empty();
         if is_start && input.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
             answer(output, "400 Bad Request", "", "this port speaks WebSocket without TLS");
-            return UpgradeStep::Rejected;
+            return UpgradeStep::Rejected(CloseReason::BadUpgrade);
         }
         match self.0.feed(input) {
             HeadStep::More => return UpgradeStep::More,
-            HeadStep::TooLarge => {
+            HeadStep::TooLarge(reason) => {
                 let status = "431 Request Header Fields Too Large";
                 answer(output, status, "", "the request is too large");
-                return UpgradeStep::Rejected;
+                return UpgradeStep::Rejected(reason);
             }
             HeadStep::Complete => {}
         }
@@ -65,7 +72,7 @@ impl ServerUpgrade {
             }
             Err((status, headers, line)) => {
                 answer(output, status, headers, line);
-                UpgradeStep::Rejected
+                UpgradeStep::Rejected(CloseReason::BadUpgrade)
             }
         }
     }
@@ -92,7 +99,8 @@ impl ClientUpgrade {
             HeadStep::Complete if self.is_accepted() => {
                 UpgradeStep::Opened { target: std::mem::take(&mut self.target) }
             }
-            HeadStep::Complete | HeadStep::TooLarge => UpgradeStep::Rejected,
+            HeadStep::Complete => UpgradeStep::Rejected(CloseReason::BadUpgrade),
+            HeadStep::TooLarge(reason) => UpgradeStep::Rejected(reason),
         }
     }
 
@@ -139,6 +147,9 @@ pub(super) fn answer(output: &mut Vec<u8>, status: &str, headers: &str, line: &s
     output.extend_from_slice(text.as_bytes());
 }
 
+/// Memory for a head grows by so much at least.
+const STEP_BYTES: usize = 512;
+
 /// A head that is arriving.
 struct Head {
     bytes: Vec<u8>,
@@ -155,7 +166,7 @@ struct Head {
 enum HeadStep {
     More,
     Complete,
-    TooLarge,
+    TooLarge(CloseReason),
 }
 
 impl Head {
@@ -177,7 +188,7 @@ impl Head {
         let room = self.bytes_max.saturating_sub(self.bytes.len());
         for (index, &byte) in given.iter().enumerate() {
             if index == room {
-                return HeadStep::TooLarge;
+                return HeadStep::TooLarge(CloseReason::HeadTooBig);
             }
             #[cfg(test)]
             {
@@ -189,7 +200,7 @@ impl Head {
             }
             self.lines += 1;
             if self.lines > self.lines_max {
-                return HeadStep::TooLarge;
+                return HeadStep::TooLarge(CloseReason::HeadTooLong);
             }
             if self.is_blank {
                 let (head, rest) = given.split_at(index + 1);
@@ -198,6 +209,10 @@ impl Head {
                 return HeadStep::Complete;
             }
             self.is_blank = true;
+        }
+        // As much as there is: what a stranger makes the server hold is what it has sent.
+        if self.bytes.capacity() - self.bytes.len() < given.len() {
+            self.bytes.reserve_exact(given.len().max(STEP_BYTES));
         }
         self.bytes.extend_from_slice(given);
         *input = &[];
@@ -275,8 +290,12 @@ mod tests {
     }
 
     fn rejected(input: &str, status: &str) -> String {
+        rejected_as(input, status, CloseReason::BadUpgrade)
+    }
+
+    fn rejected_as(input: &str, status: &str, reason: CloseReason) -> String {
         let (step, output) = run(input);
-        assert_eq!(step, UpgradeStep::Rejected, "{input:?}");
+        assert_eq!(step, UpgradeStep::Rejected(reason), "{input:?}");
         assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{input:?}: {output}");
         let (head, body) = output.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
@@ -325,11 +344,12 @@ mod tests {
 
     #[test]
     fn a_head_over_its_limits_is_refused_without_its_end() {
-        rejected(&format!("GET /{}", "a".repeat(16_384)), "431");
-        rejected(&format!("GET / HTTP/1.1\r\n{}", "a: b\r\n".repeat(64)), "431");
+        let (big, long) = (CloseReason::HeadTooBig, CloseReason::HeadTooLong);
+        rejected_as(&format!("GET /{}", "a".repeat(16_384)), "431", big);
+        rejected_as(&format!("GET / HTTP/1.1\r\n{}", "a: b\r\n".repeat(64)), "431", long);
         let filled = |lines| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(lines));
         rejected(&filled(62), "426");
-        rejected(&filled(63), "431");
+        rejected_as(&filled(63), "431", long);
     }
 
     #[test]
@@ -357,10 +377,16 @@ mod tests {
             ClientUpgrade::new("/?v=8", key, 16_384, 64).handle(&mut reply.as_bytes())
         };
         assert_eq!(check(&reply), UpgradeStep::Opened { target: "/?v=8".to_owned() });
-        assert_eq!(check(&reply.replace("101", "200")), UpgradeStep::Rejected);
-        assert_eq!(check(&reply.replace("Accept: ", "Accept: x")), UpgradeStep::Rejected);
+        assert_eq!(
+            check(&reply.replace("101", "200")),
+            UpgradeStep::Rejected(CloseReason::BadUpgrade)
+        );
+        assert_eq!(
+            check(&reply.replace("Accept: ", "Accept: x")),
+            UpgradeStep::Rejected(CloseReason::BadUpgrade)
+        );
         let extended = reply.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n");
-        assert_eq!(check(&extended), UpgradeStep::Rejected);
+        assert_eq!(check(&extended), UpgradeStep::Rejected(CloseReason::BadUpgrade));
         assert_eq!(request("a\r\nb: c", "/", key), None);
         assert_eq!(request("a", "/ HTTP/1.1\r\n", key), None);
     }

@@ -3,22 +3,30 @@
 //! Here: one context with the bounds that a server with many idle clients needs, and the close code
 //! for each broken rule. Not here: the upgrade before it and TLS below it.
 //!
-//! Invariant: a frame's declared length is checked before memory is set aside for it, and input is
-//! held only up to one message limit and one read of 4 KiB. Pings are answered, close frames are
+//! Invariant: a frame's declared length is checked before memory is set aside for it, memory grows
+//! only with what was received (`gate.rs`), and what is held is less than one message. Pings are answered, close frames are
 //! echoed; nothing that a caller must flush stays inside.
 //!
 //! tungstenite writes payloads to the `log` facade at its level `trace`: hosts keep it below.
 
 use bytes::Bytes;
+use tungstenite::error::CapacityError;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
+use super::gate::{Gate, GateStep};
 use super::pipe::Pipe;
 use crate::reasons::CloseReason;
 
 /// One WebSocket connection after its upgrade.
-pub(super) struct WebSocket(WebSocketContext);
+pub(super) struct WebSocket {
+    context: WebSocketContext,
+    gate: Gate,
+    role: Role,
+    message_bytes: usize,
+    outbound_bytes: usize,
+}
 
 /// What arrived.
 pub(super) enum WebSocketEvent {
@@ -40,17 +48,29 @@ pub(super) enum WebSocketEvent {
 impl WebSocket {
     /// The accepting side.
     pub(super) fn server(message_bytes: usize, outbound_bytes: usize) -> Self {
-        Self(WebSocketContext::new(Role::Server, Some(config(message_bytes, outbound_bytes))))
+        Self::new(Role::Server, message_bytes, outbound_bytes)
     }
 
     /// The connecting side: masks what it sends with random bytes of the library.
     pub(super) fn client(message_bytes: usize, outbound_bytes: usize) -> Self {
-        Self(WebSocketContext::new(Role::Client, Some(config(message_bytes, outbound_bytes))))
+        Self::new(Role::Client, message_bytes, outbound_bytes)
+    }
+
+    fn new(role: Role, message_bytes: usize, outbound_bytes: usize) -> Self {
+        let context = WebSocketContext::new(role, Some(config(message_bytes, outbound_bytes)));
+        Self { context, gate: Gate::new(message_bytes), role, message_bytes, outbound_bytes }
+    }
+
+    /// Bytes of messages that are not complete.
+    pub(super) const fn held(&self) -> usize {
+        self.gate.held()
     }
 
     /// Changes the largest message taken. A frame whose head was read already stays admitted.
     pub(super) fn set_message_limit(&mut self, bytes: usize) {
-        self.0.set_config(|config| {
+        self.message_bytes = bytes;
+        self.gate.set_limit(bytes);
+        self.context.set_config(|config| {
             config.max_message_size = Some(bytes);
             config.max_frame_size = Some(bytes);
         });
@@ -63,24 +83,36 @@ impl WebSocket {
         output: &mut Vec<u8>,
     ) -> Option<WebSocketEvent> {
         loop {
-            let mut pipe = Pipe { input, output };
-            match self.0.read(&mut pipe) {
+            let frame = match self.gate.next(input) {
+                GateStep::More => None,
+                GateStep::Frame(frame) => Some(frame),
+                GateStep::TooBig => return self.fail(&too_long(self.message_bytes), output),
+            };
+            let mut whole = frame.as_deref().unwrap_or_default();
+            let mut pipe = Pipe { input: &mut whole, output };
+            match self.context.read(&mut pipe) {
                 Ok(Message::Text(text)) => {
-                    return Some(WebSocketEvent::Text(text.as_str().to_owned()));
+                    let text = text.as_str().to_owned();
+                    self.give_memory_back(text.len(), output);
+                    return Some(WebSocketEvent::Text(text));
                 }
                 // A copy: a slice of the read buffer would keep the whole buffer alive.
                 Ok(Message::Binary(bytes)) => {
-                    return Some(WebSocketEvent::Binary(Bytes::copy_from_slice(&bytes)));
+                    let bytes = Bytes::copy_from_slice(&bytes);
+                    self.give_memory_back(bytes.len(), output);
+                    return Some(WebSocketEvent::Binary(bytes));
                 }
                 Ok(Message::Pong(_)) => return Some(WebSocketEvent::Pong),
                 // The pong is written by the next read.
                 Ok(Message::Ping(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(frame)) => {
                     // Writes the echo; "connection closed" is what it reports after that.
-                    let _written = self.0.flush(&mut pipe);
+                    let _written = self.context.flush(&mut pipe);
                     let code = frame.map_or(NO_CODE, |frame| frame.code.into());
                     return Some(WebSocketEvent::Closed { code });
                 }
+                // A part of a message. What follows it may be here already.
+                Err(Error::Io(_)) if frame.is_some() => {}
                 Err(error) => return self.fail(&error, output),
             }
         }
@@ -96,7 +128,7 @@ impl WebSocket {
         output: &mut Vec<u8>,
     ) -> Result<(), CloseReason> {
         let mut pipe = Pipe { input: &mut &[][..], output };
-        match self.0.write(&mut pipe, message) {
+        match self.context.write(&mut pipe, message) {
             Ok(()) => Ok(()),
             Err(Error::WriteBufferFull(_)) => Err(CloseReason::SlowReader),
             Err(_) => Err(CloseReason::WebSocketProtocol),
@@ -111,7 +143,19 @@ impl WebSocket {
         }
         let frame = CloseFrame { code: code.into(), reason: reason[..end].into() };
         let mut pipe = Pipe { input: &mut &[][..], output };
-        let _written = self.0.close(&mut pipe, Some(frame));
+        let _written = self.context.close(&mut pipe, Some(frame));
+    }
+
+    /// After a large message, begins with a new library context: the old one keeps memory as large
+    /// as the largest frame it ever saw.
+    fn give_memory_back(&mut self, message: usize, output: &mut Vec<u8>) {
+        if message > KEPT_BYTES && self.context.can_write() && self.gate.held() == 0 {
+            let mut pipe = Pipe { input: &mut &[][..], output };
+            // Whatever is to be answered still, as pings are.
+            let _written = self.context.flush(&mut pipe);
+            let config = config(self.message_bytes, self.outbound_bytes);
+            self.context = WebSocketContext::new(self.role, Some(config));
+        }
     }
 
     fn fail(&mut self, error: &Error, output: &mut Vec<u8>) -> Option<WebSocketEvent> {
@@ -141,7 +185,7 @@ impl WebSocket {
 
 fn config(message_bytes: usize, outbound_bytes: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(4_096)
+        .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(outbound_bytes.max(1_024))
         .max_message_size(Some(message_bytes))
@@ -150,6 +194,15 @@ fn config(message_bytes: usize, outbound_bytes: usize) -> WebSocketConfig {
 
 /// Stands for "a close frame without a code" (RFC 6455 section 7.1.5).
 const NO_CODE: u16 = 1_005;
+
+/// How much the library reads at once, and what it holds when idle.
+const READ_BYTES: usize = 512;
+/// After a message above this the library's memory is given back.
+const KEPT_BYTES: usize = 1_024;
+
+fn too_long(max_size: usize) -> Error {
+    Error::Capacity(CapacityError::MessageTooLong { size: usize::MAX, max_size })
+}
 
 /// What a control frame of 125 bytes leaves for the reason.
 const REASON_BYTES: usize = 123;

@@ -20,6 +20,9 @@ pub const fn gateway(reason: CloseReason) -> Option<Close> {
         | CloseReason::HandshakeTimeout
         | CloseReason::TlsFailed
         | CloseReason::NotTls
+        | CloseReason::HandshakeTooBig
+        | CloseReason::HeadTooBig
+        | CloseReason::HeadTooLong
         | CloseReason::BadUpgrade
         | CloseReason::Silence
         | CloseReason::SlowReader
@@ -29,6 +32,7 @@ pub const fn gateway(reason: CloseReason) -> Option<Close> {
         CloseReason::MessageTooBig => Some((1009, "message too big")),
         CloseReason::Overloaded => Some((1013, "try again later")),
         CloseReason::Decode => Some((4002, "payload does not decode")),
+        CloseReason::TooDeep => Some((4002, "payload is nested too deeply")),
         CloseReason::NotAuthenticated => Some((4003, "not authenticated")),
         CloseReason::AuthenticationFailed => Some((4004, "authentication failed")),
         CloseReason::AlreadyAuthenticated => Some((4005, "already authenticated")),
@@ -40,6 +44,7 @@ pub const fn gateway(reason: CloseReason) -> Option<Close> {
         CloseReason::Renew => Some((4015, "session is renewed")),
         CloseReason::UnknownMode => Some((4016, "unknown encryption mode")),
         CloseReason::BadRequest => Some((4020, "bad request")),
+        CloseReason::SelectLimited => Some((4020, "too many Select Protocols")),
         CloseReason::RateLimited => Some((4021, "rate limited")),
         CloseReason::ChannelDestroyed => Some((4022, "call terminated")),
     }
@@ -53,11 +58,15 @@ pub const fn control(reason: CloseReason) -> Option<Close> {
         | CloseReason::HandshakeTimeout
         | CloseReason::TlsFailed
         | CloseReason::NotTls
+        | CloseReason::HandshakeTooBig
+        | CloseReason::HeadTooBig
+        | CloseReason::HeadTooLong
         | CloseReason::BadUpgrade => None,
         CloseReason::WebSocketProtocol => Some((1002, "protocol error")),
         CloseReason::MessageTooBig => Some((1009, "message too big")),
         CloseReason::AuthenticationFailed => Some((4001, "authentication failure")),
         CloseReason::Decode => Some((4002, "decode error")),
+        CloseReason::TooDeep => Some((4002, "nested too deeply")),
         CloseReason::ShuttingDown => Some((4000, "voice server restarting")),
         CloseReason::IdentifyTimeout => Some((4000, "no IDENTIFY in time")),
         CloseReason::Silence => Some((4000, "silent for too long")),
@@ -71,6 +80,7 @@ pub const fn control(reason: CloseReason) -> Option<Close> {
         CloseReason::SessionInvalid
         | CloseReason::UnknownProtocol
         | CloseReason::UnknownMode
+        | CloseReason::SelectLimited
         | CloseReason::Disconnected
         | CloseReason::ChannelDestroyed
         | CloseReason::Renew

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::ids::{ChannelId, GuildId, UserId};
+use crate::reasons::CloseReason;
 use crate::wire::secret::Secret;
 
 /// Longest string that names something: a mode, an address, a codec.
@@ -75,6 +76,18 @@ impl WireError {
             | Self::NotAMessage
             | Self::Duplicate { .. } => true,
             Self::Missing { .. } | Self::Wrong { .. } => false,
+        }
+    }
+
+    /// Why a connection is closed that this text came from.
+    #[must_use]
+    pub const fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::TooDeep => CloseReason::TooDeep,
+            Self::NotJson | Self::NotAnObject | Self::NotAMessage | Self::Duplicate { .. } => {
+                CloseReason::Decode
+            }
+            Self::Missing { .. } | Self::Wrong { .. } => CloseReason::BadRequest,
         }
     }
 

@@ -22,6 +22,18 @@ impl Secret {
         Self(text)
     }
 
+    /// Its length in bytes, which is no secret.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The string itself. Take care where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -17,8 +17,8 @@ const PREFIX: &str = "LVSP_";
 const CONFIG_FILE: &str = "LVSP_CONFIG_FILE";
 /// What Kubernetes sets in every container beside a service that is called `lvsp`.
 const KUBERNETES: [&str; 2] = ["LVSP_SERVICE_", "LVSP_PORT"];
-/// Tables of tables have no variable.
-const LISTS: [(&str, &str); 1] = [("control", "client")];
+/// Lists have no variable.
+const LISTS: [(&str, &str); 2] = [("control", "client"), ("control", "allow")];
 
 /// Puts the environment's values over those of the file.
 pub(super) fn apply(
@@ -58,7 +58,7 @@ fn interpret(variable: &str, section: &str, key: &str, value: &str) -> Result<to
         return Err(unknown(variable));
     }
     if LISTS.contains(&(section, key)) {
-        bail!("{variable}: lists have no variable; give [[{section}.{key}]] in the file");
+        bail!("{variable}: lists have no variable; give {section}.{key} in the file");
     }
     // Text first: a key that wants text takes nothing else, and one that does not takes no text.
     let text = toml::Value::String(value.to_owned());

@@ -17,8 +17,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use lvsp_core::config::{ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::memory::Ceiling;
 
 use crate::certificate::CertificateFiles;
+use crate::memory;
 use crate::runtime::Options;
 use crate::sockets::Addresses;
 use crate::turns::Budgets;
@@ -87,6 +89,7 @@ impl File {
         }
         Ok(Options {
             control: self.control.listen,
+            control_allow: self.control.allow.clone(),
             gateway: self.gateway.listen,
             media: self.media.listen,
             public_ip: self.public_ip()?,
@@ -185,6 +188,13 @@ impl File {
             })
         };
         control.clients.iter().map(client).collect()
+    }
+
+    /// The most memory that a server with this configuration holds.
+    #[must_use]
+    pub fn memory_ceiling(&self) -> Ceiling {
+        let clients = self.control.clients.len().max(1);
+        memory::ceiling(&self.limits, clients, usize::from(self.media.relays))
     }
 
     /// The configuration in force as TOML, secrets masked.

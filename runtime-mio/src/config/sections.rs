@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use lvsp_core::config::{ControlAuth, ForeignUdp, HealthScale, Revision};
 use lvsp_core::limits::Limits;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct File {
 pub struct ControlSection {
     /// Address and TCP port of the listener for chat servers.
     pub listen: SocketAddr,
+    /// Networks that chat servers may connect from, as in `10.0.0.0/8`; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<IpNet>,
     /// What the chat server identifies with, at least 32 bytes. Short for one client "default".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretText>,
@@ -57,6 +61,7 @@ impl Default for ControlSection {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 6_000)),
+            allow: Vec::new(),
             secret: None,
             secret_file: None,
             revision: Revision::Auto,

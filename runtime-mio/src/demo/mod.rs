@@ -114,6 +114,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
         endpoint: None,
         tls: Some(certificate.identity),
         control_clients: vec![client],
+        control_allow: Vec::new(),
         grace: Duration::from_secs(300),
         drain: Duration::ZERO,
         old_versions: false,

@@ -34,6 +34,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
     let patient = Millis(600_000);
     Options {
         control: any,
+        control_allow: Vec::new(),
         gateway: any,
         media: any,
         public_ip: Ipv4Addr::LOCALHOST,
@@ -52,6 +53,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
             first_byte_ms: patient,
             tls_ms: patient,
             upgrade_ms: patient,
+            control_upgrade_ms: patient,
             identify_ms: patient,
             ..Limits::default()
         },
