@@ -3,8 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lvsp_core::config::ControlClient;
-use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::memory;
 use lvsp_core::output::{Plane, Shutdown};
@@ -15,7 +13,7 @@ use crate::lifecycle::{AES, XCHACHA};
 use crate::people::{
     CHANNEL, GUILD, OTHER_CHANNEL, chat_server, gateway, identify, join, place, resume,
 };
-use crate::world::{SECRET, World};
+use crate::world::World;
 
 fn world(limits: Limits) -> World {
     World::with(|config| config.limits = limits)

@@ -128,7 +128,6 @@ impl<P: Copy + Ord> Outbox<P> {
         self.bytes
     }
 
-
     /// Takes the oldest mark.
     pub(crate) fn take(&mut self) -> Option<(Subject<P>, Mark)> {
         let subject = self.order.pop_front()?;

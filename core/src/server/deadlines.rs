@@ -295,7 +295,8 @@ impl Server {
             };
             self.timers.set(Timer::DrainClose(conn), now + after);
         }
-        self.timers.set(Timer::DrainEnd, now + spread + self.config.limits.drain_linger_ms.duration());
+        self.timers
+            .set(Timer::DrainEnd, now + spread + self.config.limits.drain_linger_ms.duration());
     }
 
     fn drop_stragglers(&mut self, now: Timestamp) {
