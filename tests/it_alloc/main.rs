@@ -8,6 +8,7 @@
 )]
 
 mod held;
+mod worlds;
 
 use lvsp_benches::Room;
 use lvsp_core::crypto::mode::Mode;

@@ -11,9 +11,11 @@ use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::memory::Ceiling;
 use lvsp_core::output::{Event, Output, Shutdown};
 use lvsp_core::server::Server;
 
+use crate::Gauge;
 use crate::dice::Dice;
 use crate::kit::{self, Kit, SECOND, Who};
 use crate::network::{Piece, Way, Wire};
@@ -52,6 +54,10 @@ impl Busy {
 pub(crate) struct Host {
     server: Server,
     relay: Relay,
+    gauge: Option<Gauge>,
+    /// Bytes that both hold, where somebody measures, and the most that they may.
+    held: i64,
+    ceiling: u64,
     conns: BTreeMap<Wire, ConnId>,
     wires: BTreeMap<ConnId, Wire>,
     inbox: VecDeque<Input>,
@@ -74,14 +80,18 @@ impl Host {
     pub(crate) fn start(kit: &Kit, generation: u64) -> Self {
         let config = configure(&kit.knobs);
         let limits = config.limits.clone();
-        let relay = Relay::new(RelayId(0), &limits, config.media);
+        let (media, relays) = (config.media, config.relays.len());
+        let ceiling = Ceiling::of(&limits, config.control_clients.len(), relays).bytes();
         let entropy = SeededEntropy::new(Dice::new(kit.seed, &[4, generation]).u64());
         #[expect(clippy::expect_used, reason = "knobs stay within the legal ranges")]
         let server =
             Server::new(config, Box::new(entropy), kit.timestamp()).expect("it can be served");
         Self {
             server,
-            relay,
+            relay: Relay::new(RelayId(0), &limits, media),
+            gauge: kit.gauge,
+            held: 0,
+            ceiling,
             conns: BTreeMap::new(),
             wires: BTreeMap::new(),
             inbox: VecDeque::new(),
@@ -97,6 +107,16 @@ impl Host {
             relay_due: None,
             busy: Busy::default(),
         }
+    }
+
+    /// Lets the core do something. What it comes to hold by that is counted where somebody measures.
+    fn core<T>(&mut self, work: impl FnOnce(&mut Server, &mut Relay) -> T) -> T {
+        let (server, relay) = (&mut self.server, &mut self.relay);
+        let Some(gauge) = self.gauge else { return work(server, relay) };
+        let (mut work, mut result) = (Some(work), None);
+        self.held += gauge(&mut || result = work.take().map(|work| work(server, relay)));
+        #[expect(clippy::expect_used, reason = "a gauge that does nothing measures nothing")]
+        result.expect("a gauge does what it measures")
     }
 
     // --- what comes in ---
@@ -127,7 +147,7 @@ impl Host {
     }
 
     pub(crate) fn begin_drain(&mut self, kit: &mut Kit) {
-        self.server.begin_drain(kit.timestamp());
+        self.core(|server, _| server.begin_drain(kit.timestamp()));
         self.wake_server(kit);
     }
 
@@ -176,12 +196,14 @@ impl Host {
         while let Some(input) = self.inbox.pop_front() {
             match input {
                 Input::Piece(wire, piece) => self.handle_piece(kit, wire, piece),
-                Input::Relay(event) => self.server.handle_relay_event(now, RelayId(0), event),
+                Input::Relay(event) => {
+                    self.core(|server, _| server.handle_relay_event(now, RelayId(0), event));
+                }
             }
             self.take_outputs(kit, &present);
         }
         if self.server.poll_timeout().is_some_and(|at| at <= now) {
-            self.server.handle_timeout(now);
+            self.core(|server, _| server.handle_timeout(now));
             self.take_outputs(kit, &present);
             if self.server.poll_timeout().is_some_and(|at| at <= now) {
                 kit.oracle.fault("a deadline is in the past after handling it (I8)".to_owned());
@@ -212,7 +234,7 @@ impl Host {
         match (piece, self.conns.get(&wire).copied()) {
             (Piece::Open, _) => {
                 let (plane, address) = kit.network.origin(wire);
-                match self.server.handle_accept(now, plane, address) {
+                match self.core(|server, _| server.handle_accept(now, plane, address)) {
                     Ok(conn) => {
                         self.conns.insert(wire, conn);
                         self.wires.insert(conn, wire);
@@ -221,13 +243,13 @@ impl Host {
                 }
             }
             (Piece::Bytes(bytes), Some(conn)) => {
-                self.server.handle_bytes(now, conn, &bytes);
+                self.core(|server, _| server.handle_bytes(now, conn, &bytes));
                 if kit.network.who(wire) == Who::Chat {
                     kit.oracle.arrived(wire, bytes.len(), self.server.is_draining());
                 }
             }
             (Piece::End, Some(conn)) => {
-                self.server.handle_eof(now, conn);
+                self.core(|server, _| server.handle_eof(now, conn));
                 self.forget(conn);
             }
             (Piece::Bytes(_) | Piece::End, None) => {}
@@ -241,7 +263,7 @@ impl Host {
     }
 
     fn take_outputs(&mut self, kit: &mut Kit, present: &impl Fn(usize) -> bool) {
-        while let Some(output) = self.server.poll_output() {
+        while let Some(output) = self.core(|server, _| server.poll_output()) {
             match output {
                 Output::Write(_) => {}
                 Output::Relay(_, command) => {
@@ -266,6 +288,7 @@ impl Host {
                     kit.trace.note(kit.now, format!("{event:?}"));
                     kit.tell(|| format!("event {event:?}"));
                     kit.oracle.event(kit.now, &event, self.grace_us, present);
+                    self.core(|_, _| drop(event));
                 }
             }
         }
@@ -273,15 +296,15 @@ impl Host {
 
     /// Writes what the far ends' systems take.
     fn write_all(&mut self, kit: &mut Kit) {
-        for (conn, wire) in &self.wires {
-            let waiting = self.server.outbound(*conn);
-            let length = waiting.len().min(kit.network.room(*wire));
+        for (conn, wire) in self.wires.clone() {
+            let waiting = self.server.outbound(conn);
+            let length = waiting.len().min(kit.network.room(wire));
             if length == 0 {
                 continue;
             }
             let bytes = waiting[..length].to_vec();
-            self.server.consume(kit.timestamp(), *conn, length);
-            kit.network.send(kit.now, &mut kit.agenda, *wire, Way::Down, &bytes);
+            self.core(|server, _| server.consume(kit.timestamp(), conn, length));
+            kit.network.send(kit.now, &mut kit.agenda, wire, Way::Down, &bytes);
         }
     }
 
@@ -290,24 +313,32 @@ impl Host {
         self.conns.get(&wire).is_some_and(|conn| !self.server.outbound(*conn).is_empty())
     }
 
-    /// I7: every bound holds at every step.
+    /// I7: every bound holds at every step, and so does what follows from all of them.
     fn check_census(&self, kit: &mut Kit) {
-        let census = self.server.census();
+        let (census, limits) = (self.server.census(), &self.limits);
         let one_message = 8 * 1_024;
         for (what, is, bound) in [
-            ("connections", census.connections, self.wires.len()),
-            ("unauthenticated", census.unauthenticated, self.limits.unauthenticated + 16),
-            ("sessions", census.sessions, self.limits.sessions),
-            (
-                "outbound bytes",
-                census.outbound_bytes,
-                self.limits.outbound_total_bytes + one_message,
-            ),
-            ("replay bytes", census.replay_bytes, self.limits.replay_total_bytes + one_message),
+            ("connections", census.connections, self.wires.len().min(limits.connections)),
+            ("unauthenticated", census.unauthenticated, limits.unauthenticated + 16),
+            ("sessions", census.sessions, limits.sessions),
+            ("channels", census.channels, limits.channels),
+            ("voice states", census.voice_states, limits.voice_states),
+            ("outbound bytes", census.outbound_bytes, limits.outbound_total_bytes + one_message),
+            ("inbound bytes", census.inbound_bytes, limits.inbound_total_bytes),
+            ("replay bytes", census.replay_bytes, limits.replay_total_bytes + one_message),
+            ("news bytes", census.news_bytes, limits.control_news_bytes),
+            ("credential bytes", census.credential_bytes, limits.credentials_total_bytes),
+            ("destroyed channels", census.buried, limits.tombstones),
         ] {
             if is > bound {
                 kit.oracle.fault(format!("{is} {what}, where {bound} are allowed (I7)"));
             }
+        }
+        let held = u64::try_from(self.held).unwrap_or_default();
+        kit.held_max = kit.held_max.max(held);
+        if held > self.ceiling {
+            let ceiling = self.ceiling;
+            kit.oracle.fault(format!("{held} bytes are held, and {ceiling} are the most (I7)"));
         }
     }
 
@@ -326,8 +357,8 @@ impl Host {
         let now = kit.timestamp();
         // The rule: a batch first, then every command that is queued, then the batch.
         let taken: Vec<_> = self.socket.drain(..self.socket.len().min(BUDGET)).collect();
-        for command in self.commands.drain(..) {
-            self.relay.handle_command(now, command);
+        for command in std::mem::take(&mut self.commands) {
+            self.core(|_, relay| relay.handle_command(now, command));
         }
         let mut sent = Vec::new();
         for (from, mut bytes) in taken {
@@ -347,7 +378,7 @@ impl Host {
             }
         }
         let mut news = false;
-        while let Some(event) = self.relay.poll_event() {
+        while let Some(event) = self.core(|_, relay| relay.poll_event()) {
             self.inbox.push_back(Input::Relay(event));
             news = true;
         }
@@ -367,6 +398,7 @@ impl Host {
             ("sessions", census.sessions),
             ("voice states", census.voice_states),
             ("legs", self.relay.leg_count()),
+            ("addresses of legs", self.relay.address_count()),
             ("SSRCs", census.ssrcs),
             ("held Identifies", census.held),
             ("replay bytes", census.replay_bytes),
@@ -407,6 +439,13 @@ fn configure(knobs: &Knobs) -> Config {
         media: MediaConfig::default(),
         drain: Duration::from_secs(knobs.drain_s),
         limits: Limits {
+            // As many as this world needs, so that the memory ceiling is near.
+            sessions: 16,
+            connections: 128,
+            channels: 8,
+            voice_states: 16,
+            members_per_channel: 16,
+            credentials_total_bytes: 65_536,
             resume_messages: small(knobs.resume_messages),
             resume_bytes: at_once(knobs.resume_bytes),
             replay_total_bytes: small(knobs.replay_total_bytes),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lvsp_core::time::Timestamp;
 
+use crate::Gauge;
 use crate::network::{Network, Wire};
 use crate::oracle::Oracle;
 use crate::plan::Knobs;
@@ -152,6 +153,9 @@ pub(crate) struct Kit {
     pub(crate) network: Network,
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
+    pub(crate) gauge: Option<Gauge>,
+    /// The most that the core held, in bytes, where somebody measures.
+    pub(crate) held_max: u64,
     /// When the last trouble that has begun is over.
     pub(crate) trouble_until: u64,
 }
@@ -166,6 +170,8 @@ impl Kit {
             agenda: Agenda::default(),
             oracle: Oracle::default(),
             trace: Trace::default(),
+            gauge: None,
+            held_max: 0,
             trouble_until: 0,
         }
     }

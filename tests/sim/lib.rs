@@ -58,6 +58,17 @@ pub fn run_aloud(plan: &Plan, tell: fn(&str)) -> Result<Report, Failure> {
     guard(|| World::new(plan.clone()).tell_to(tell).run())
 }
 
+/// Does something, and says by how many bytes what is allocated has grown.
+pub type Gauge = fn(&mut dyn FnMut()) -> i64;
+
+/// Runs a plan and holds what the core allocates against the memory ceiling of its limits.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_measured(plan: &Plan, gauge: Gauge) -> Result<Report, Failure> {
+    guard(|| World::new(plan.clone()).measured_by(gauge).run())
+}
+
 fn guard(run: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -1,5 +1,6 @@
 //! Runs a plan: hands every event to whom it concerns, and examines everybody at the end.
 
+use crate::Gauge;
 use crate::chat::Chat;
 use crate::host::Host;
 use crate::hostile::attack;
@@ -26,6 +27,8 @@ pub struct Report {
     pub copies: u64,
     /// Events that were handled.
     pub events: u64,
+    /// The most that the core held, in bytes; 0 where nobody measured.
+    pub held_max: u64,
 }
 
 /// Something that must hold did not.
@@ -71,7 +74,6 @@ impl World {
             events: 0,
             over: false,
         };
-        world.start();
         world.kit.add_in(0, Event::ChatTimer);
         for (index, op) in world.plan.ops.iter().enumerate() {
             world.kit.agenda.add(SECOND + op.at * MILLI, Event::Op(index));
@@ -87,7 +89,14 @@ impl World {
         self
     }
 
+    /// Has measured what the core holds.
+    pub(crate) fn measured_by(mut self, gauge: Gauge) -> Self {
+        self.kit.gauge = Some(gauge);
+        self
+    }
+
     pub(crate) fn run(mut self) -> Result<Report, Failure> {
+        self.start();
         while let Some((at, event)) = self.kit.agenda.pop() {
             self.kit.now = self.kit.now.max(at);
             self.events += 1;
@@ -104,6 +113,7 @@ impl World {
             seconds: self.kit.now / SECOND,
             copies: self.kit.oracle.copies,
             events: self.events,
+            held_max: self.kit.held_max,
         })
     }
 

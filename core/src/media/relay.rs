@@ -75,6 +75,12 @@ impl Relay {
         self.rooms.leg_count()
     }
 
+    /// How many addresses lead to a leg: at most one for each leg that is open.
+    #[must_use]
+    pub fn address_count(&self) -> usize {
+        self.by_address.len()
+    }
+
     /// What one leg has sent and received, if it is open.
     #[must_use]
     pub fn leg_figures(&self, leg: LegId) -> Option<LegFigures> {
