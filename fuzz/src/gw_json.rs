@@ -1,0 +1,57 @@
+//! A text message of the voice gateway, in both directions and every form of the versions.
+//!
+//! Held against a strict JSON reader: what is accepted is strict JSON that nests no deeper than it
+//! may, what is written for it says only what it said, and a refusal names what is wrong. What is
+//! written is read again and written alike. Reading holds a small multiple of the text.
+
+use lvsp_core::wire::gateway::{ClientMessage, ServerMessage, Version};
+
+use crate::agreement::{DEPTH, accepted_as_said, refused_for_cause};
+use crate::bounds::hold_within;
+
+/// A number of each form that messages have.
+const VERSIONS: [u8; 5] = [1, 3, 4, 8, 9];
+
+/// The body of this target.
+pub fn gw_json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let memory = 4 * text.len() + 4_096;
+    match hold_within(memory, || ClientMessage::parse(text, DEPTH)) {
+        Ok(message) => client_message(text, &message),
+        Err(error) => refused_for_cause(text, &error),
+    }
+    match hold_within(memory, || ServerMessage::parse(text, DEPTH)) {
+        Ok((message, seq)) => server_message(text, &message, seq),
+        Err(error) => refused_for_cause(text, &error),
+    }
+}
+
+fn versions() -> impl Iterator<Item = Version> {
+    VERSIONS.into_iter().filter_map(Version::new)
+}
+
+fn client_message(text: &str, message: &ClientMessage) {
+    accepted_as_said(text, &message.encode(Version::NEWEST));
+    for version in versions() {
+        let written = message.encode(version);
+        let again = ClientMessage::parse(&written, DEPTH).expect("we wrote it");
+        assert_eq!(again.encode(version), written);
+    }
+}
+
+fn server_message(text: &str, message: &ServerMessage, seq: Option<u16>) {
+    let stated_version =
+        matches!(message, ServerMessage::Hello { version, .. } if version.flat_hello());
+    if !stated_version {
+        accepted_as_said(text, &message.encode(Version::NEWEST, seq));
+    }
+    for version in versions() {
+        let written = message.encode(version, seq);
+        let Ok((again, number)) = ServerMessage::parse(&written, DEPTH) else {
+            assert!(stated_version, "only Hello before version 3 has no opcode: {written}");
+            continue;
+        };
+        assert_eq!(number, seq.filter(|_| version.numbered()));
+        assert_eq!(again.encode(version, number), written);
+    }
+}
