@@ -410,7 +410,11 @@ fn core_ops() -> Seeds {
             plan(&[[0, 2, 0]], &[talk(0), op(9, 20, 0, 0, 2_000), talk(1), op(3, 20, 0, 0, 0)]),
         ),
         ("joins_and_leaves", trouble(0, 0)),
-        ("flags", trouble(2, 0)),
+        ("muted", plan(&[], &[op(2, 25, 0, 1, 0), talk(0), talk(1), op(2, 50, 0, 0, 0), talk(0)])),
+        (
+            "deafened",
+            plan(&[], &[op(2, 25, 0, 2, 0), talk(0), talk(1), op(2, 50, 0, 0, 0), talk(1)]),
+        ),
         ("channel_destroyed", trouble(3, 0)),
         ("cut_off", trouble(4, 0)),
         ("stalled", trouble(5, 12_000)),

@@ -46,6 +46,33 @@ pub(crate) fn accepted_as_said(text: &str, written: &str) {
     assert!(says(&wrote, Some(&read), ""), "{text} became {written}");
 }
 
+/// What of a message must be written again: the opcode that is written (of INFO with its type, as
+/// in `6/1`), where, and which keys.
+pub(crate) type Kept = (&'static str, &'static str, &'static [&'static str]);
+
+/// Nothing that the text said, and that the protocol has a place for, is lost in what is written.
+pub(crate) fn kept_what_was_said(text: &str, written: &str, kept: &[Kept]) {
+    let (Some(read), Some(wrote)) = (Json::read(text), Json::read(written)) else { return };
+    let number = |path: &str| match wrote.at(path) {
+        Some(Json::Number(number)) => *number,
+        _ => "",
+    };
+    let kind = format!("{}/{}", number("op"), number("d.type"));
+    for (op, path, keys) in kept {
+        let (Some(said), Some(ours)) = (read.at(path), wrote.at(path)) else { continue };
+        // Another message, or one of no form that is known.
+        if (*op != number("op") && *op != kind) || is_default(ours) {
+            continue;
+        }
+        for key in *keys {
+            let stated = said
+                .get(key)
+                .is_some_and(|value| !is_default(value) && *value != Json::Number("-1"));
+            assert!(!stated || ours.count(key) == 1, "{path}.{key} of {text} is lost: {written}");
+        }
+    }
+}
+
 /// Whether everything that `written` says was said by `read`, under this key.
 fn says(written: &Json<'_>, read: Option<&Json<'_>>, key: &str) -> bool {
     let Some(read) = read else { return is_default(written) || STATED.contains(&key) };

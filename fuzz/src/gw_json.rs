@@ -6,11 +6,33 @@
 
 use lvsp_core::wire::gateway::{ClientMessage, ServerMessage, Version};
 
-use crate::agreement::{DEPTH, accepted_as_said, refused_for_cause};
+use crate::agreement::{DEPTH, Kept, accepted_as_said, kept_what_was_said, refused_for_cause};
 use crate::bounds::hold_within;
 
 /// A number of each form that messages have.
 const VERSIONS: [u8; 5] = [1, 3, 4, 8, 9];
+
+/// What is kept of a client's message, and of a server's.
+const CLIENT: &[Kept] = &[
+    (
+        "0",
+        "d",
+        &["server_id", "channel_id", "user_id", "session_id", "token", "max_dave_protocol_version"],
+    ),
+    ("1", "d.data", &["address", "port", "mode"]),
+    ("3", "d", &["t", "seq_ack"]),
+    ("5", "d", &["speaking", "ssrc"]),
+    ("7", "d", &["server_id", "channel_id", "session_id", "token", "seq_ack"]),
+];
+const SERVER: &[Kept] = &[
+    ("2", "d", &["ssrc", "ip", "port", "modes", "heartbeat_interval"]),
+    ("4", "d", &["mode", "secret_key", "media_session_id"]),
+    ("5", "d", &["user_id", "ssrc", "speaking"]),
+    ("8", "d", &["v", "heartbeat_interval"]),
+    ("11", "d", &["user_ids"]),
+    ("13", "d", &["user_id"]),
+    ("16", "d", &["voice", "rtc_worker"]),
+];
 
 /// The body of this target.
 pub fn gw_json(data: &[u8]) {
@@ -31,7 +53,9 @@ fn versions() -> impl Iterator<Item = Version> {
 }
 
 fn client_message(text: &str, message: &ClientMessage) {
-    accepted_as_said(text, &message.encode(Version::NEWEST));
+    let newest = message.encode(Version::NEWEST);
+    accepted_as_said(text, &newest);
+    kept_what_was_said(text, &newest, CLIENT);
     for version in versions() {
         let written = message.encode(version);
         let again = ClientMessage::parse(&written, DEPTH).expect("we wrote it");
@@ -43,7 +67,9 @@ fn server_message(text: &str, message: &ServerMessage, seq: Option<u16>) {
     let stated_version =
         matches!(message, ServerMessage::Hello { version, .. } if version.flat_hello());
     if !stated_version {
-        accepted_as_said(text, &message.encode(Version::NEWEST, seq));
+        let newest = message.encode(Version::NEWEST, seq);
+        accepted_as_said(text, &newest);
+        kept_what_was_said(text, &newest, SERVER);
     }
     for version in versions() {
         let written = message.encode(version, seq);

@@ -4,8 +4,73 @@
 
 use lvsp_core::wire::lvsp::{ChatMessage, ServerMessage};
 
-use crate::agreement::{DEPTH, accepted_as_said, refused_for_cause};
+use crate::agreement::{DEPTH, Kept, accepted_as_said, kept_what_was_said, refused_for_cause};
 use crate::bounds::hold_within;
+
+/// What is kept of a chat server's message.
+const CHAT: &[Kept] = &[
+    ("1", "d", &["token", "features"]),
+    ("2", "d", &["token", "seq", "session", "features"]),
+    ("4", "d", &["s"]),
+    ("6", "d", &["type"]),
+    ("6/0", "d.info", CHANNEL),
+    ("6/1", "d.info", VOICE),
+    ("6", "d.data", DATA),
+    (
+        "7",
+        "d",
+        &[
+            "user_id",
+            "channel_id",
+            "guild_id",
+            "session_id",
+            "token",
+            "deaf",
+            "mute",
+            "self_deaf",
+            "self_mute",
+            "suppress",
+        ],
+    ),
+];
+/// What is kept of this server's.
+const SERVER: &[Kept] = &[
+    ("0", "d", &["heartbeat_interval", "nonce"]),
+    ("3", "d", &["health", "session", "resumed"]),
+    ("5", "d", &["s", "health"]),
+    ("6", "d", &["type"]),
+    ("6/0", "d.info", CHANNEL),
+    ("6/1", "d.info", VOICE),
+    ("6", "d.error", &["message", "field", "channel_id", "user_id"]),
+    ("6", "d.data", DATA),
+];
+const CHANNEL: &[&str] = &["id", "guild_id", "bitrate", "deleted"];
+const VOICE: &[&str] = &[
+    "user_id",
+    "channel_id",
+    "guild_id",
+    "session_id",
+    "deaf",
+    "mute",
+    "self_deaf",
+    "self_mute",
+    "suppress",
+];
+const DATA: &[&str] = &[
+    "user_id",
+    "channel_id",
+    "guild_id",
+    "session_id",
+    "token",
+    "endpoint",
+    "bitrate",
+    "deaf",
+    "mute",
+    "self_deaf",
+    "self_mute",
+    "suppress",
+    "reason",
+];
 
 /// The body of this target.
 pub fn lvsp_json(data: &[u8]) {
@@ -15,6 +80,7 @@ pub fn lvsp_json(data: &[u8]) {
         Ok(message) => {
             let written = message.encode();
             accepted_as_said(text, &written);
+            kept_what_was_said(text, &written, CHAT);
             let again = ChatMessage::parse(&written, DEPTH).expect("we wrote it");
             assert_eq!(again.encode(), written);
             assert_eq!(again.info_kind(), message.info_kind());
@@ -25,6 +91,7 @@ pub fn lvsp_json(data: &[u8]) {
         Ok((message, s)) => {
             let written = message.encode(s);
             accepted_as_said(text, &written);
+            kept_what_was_said(text, &written, SERVER);
             let (again, number) = ServerMessage::parse(&written, DEPTH).expect("we wrote it");
             assert_eq!(number, s);
             assert_eq!(again.encode(s), written);

@@ -50,6 +50,11 @@ impl<'a> Json<'a> {
         self.all(key).first().copied()
     }
 
+    /// The value at a dotted path.
+    pub(crate) fn at(&self, path: &str) -> Option<&Self> {
+        path.split('.').try_fold(self, |inner, key| inner.get(key))
+    }
+
     /// How often the last part of a dotted path occurs.
     pub(crate) fn count(&self, path: &str) -> usize {
         match path.split_once('.') {

@@ -1,7 +1,7 @@
 //! A relay with sessions of every kind, and packets that are sealed as their clients would.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lvsp_core::config::{ForeignUdp, MediaConfig};
 use lvsp_core::crypto::cipher::{Cipher, MediaKey};
@@ -34,6 +34,8 @@ pub(crate) struct Seat {
     pub(crate) leg: LegId,
     pub(crate) room: usize,
     pub(crate) ssrc: u32,
+    /// Its gateway address, where that is known.
+    pub(crate) peer: Option<IpAddr>,
     pub(crate) permissions: Permissions,
     pub(crate) mode: Mode,
     /// `None` before its key, and once it is closed.
@@ -55,8 +57,11 @@ pub(crate) struct Table {
     pub(crate) config: MediaConfig,
 }
 
-/// The gateway address of the first seat; nobody vouches for the others.
-pub(crate) const PEER: &str = "198.51.100.1";
+/// The gateway address of the first session; nobody knows those of the others.
+pub(crate) fn peer() -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))
+}
+
 const SEATS: usize = 10;
 
 impl Table {
@@ -93,12 +98,14 @@ impl Table {
     }
 
     fn open(&mut self, at: usize, leg: LegId, room: RoomId) {
+        let peer = (at == 0).then(peer);
         let permissions = Permissions { speak: at != 2, hear: at != 3 };
         let ssrc = 0x0100_0000 * (at as u32 + 1);
         self.seats.push(Seat {
             leg,
             room: at / 8,
             ssrc,
+            peer,
             permissions,
             mode: Mode::ALL[at % Mode::ALL.len()],
             cipher: None,
@@ -108,7 +115,6 @@ impl Table {
             spent: false,
             keys: 0,
         });
-        let peer = (at == 0).then(|| PEER.parse().expect("an address"));
         let ssrc = Ssrc(ssrc);
         let command = RelayCommand::Open { leg, room, ssrc, peer, bitrate: 64_000, permissions };
         self.relay.handle_command(self.now, command);

@@ -26,7 +26,7 @@ use lvsp_core::wire::rtp::{self, RtpHeader};
 use crate::bounds::without_heap;
 use crate::rtp_header::{clear_len_of, content_of};
 use crate::script::Script;
-use crate::table::{PEER, Table, address};
+use crate::table::{Table, address, peer};
 
 /// `limits.payload_bytes`, and what stands before it in what leaves.
 const PAYLOAD_BYTES: usize = 1_340;
@@ -64,10 +64,11 @@ struct Origin {
     changed: Changed,
 }
 
+/// Bytes that came from an address, and bytes that went there for the first session.
 #[derive(Default)]
 struct Traffic {
     received: usize,
-    sent: usize,
+    guarded: usize,
 }
 
 struct Bench {
@@ -213,7 +214,7 @@ impl Bench {
         }
         self.note_nonce(origin.as_ref(), length, dropped);
         match kind {
-            Kind::Rtp => self.check_copies(from_plain, origin.as_ref()),
+            Kind::Rtp => self.check_copies(origin.as_ref()),
             _ => self.check_reply(from_plain, length, kind),
         }
         self.check_credit();
@@ -250,12 +251,14 @@ impl Bench {
         let Some(reply) = entries.next() else { return };
         assert!(entries.next().is_none(), "one reply to one datagram");
         assert_eq!(reply.address, from, "to where the datagram came from");
-        self.seen.get_mut(&from).expect("noted").sent += reply.bytes.len();
         // A report is four bytes longer than the shortest report that asks for it.
         let grown = if kind == Kind::Rtcp { 4 } else { 0 };
         assert!(reply.bytes.len() <= length + grown, "{length} bytes became {}", reply.bytes.len());
         let seat = self.table.seats.iter_mut().find(|seat| seat.leg == reply.leg);
         let seat = seat.filter(|seat| seat.open).expect("an open session");
+        if seat.peer.is_some() {
+            self.seen.get_mut(&from).expect("noted").guarded += reply.bytes.len();
+        }
         match kind {
             Kind::Discovery(ssrc) => {
                 assert_eq!(discovery::parse_response(reply.bytes), Some((ssrc, from)));
@@ -272,7 +275,7 @@ impl Bench {
         }
     }
 
-    fn check_copies(&mut self, from: SocketAddr, origin: Option<&Origin>) {
+    fn check_copies(&mut self, origin: Option<&Origin>) {
         if self.batch.is_empty() {
             return;
         }
@@ -297,20 +300,22 @@ impl Bench {
             let (clear, plaintext) = seat.opened(copy.bytes, clear_bytes);
             check_content(origin, from_ssrc, &[clear, plaintext].concat());
             let traffic = self.seen.get_mut(&copy.address).expect("something came from there");
-            traffic.sent += copy.bytes.len();
-            check_address(at, &copy, self.table.config.foreign_udp);
+            let guarded = seat.peer.is_some();
+            traffic.guarded += if guarded { copy.bytes.len() } else { 0 };
+            check_address(guarded, &copy, self.table.config.foreign_udp);
         }
-        assert!(self.seen.contains_key(&from));
     }
 
-    /// What an address that nobody vouches for has got is covered by what came from it.
+    /// What the first session has got at an address that its gateway connection does not vouch for
+    /// is covered three times by what came from there.
     fn check_credit(&self) {
-        for (address, Traffic { received, sent }) in &self.seen {
-            // Any but the first session may be at any address, and get there what it likes.
-            let first = self.table.seats[0].open
-                && address.ip() != PEER.parse::<std::net::IpAddr>().expect("an address");
-            if first && self.table.seats[1..].iter().all(|seat| !seat.open) {
-                assert!(*sent <= 3 * received, "{sent} bytes to {address}, {received} from there");
+        for (address, Traffic { received, guarded }) in &self.seen {
+            let foreign = address.is_ipv4() && address.ip() != peer();
+            if foreign && self.table.config.foreign_udp == ForeignUdp::Guarded {
+                assert!(
+                    *guarded <= 3 * received,
+                    "{guarded} bytes to {address}, {received} from it"
+                );
             }
         }
     }
@@ -333,11 +338,10 @@ fn check_content(origin: &Origin, ssrc: u32, copy: &[u8]) {
     assert_eq!(elements.audio_level, Some(level));
 }
 
-/// The first session's gateway connection comes from [`PEER`]; where that is demanded, its media
-/// goes nowhere else.
-fn check_address(seat: usize, copy: &Transmit<'_>, rule: ForeignUdp) {
-    if seat == 0 && rule == ForeignUdp::Strict {
-        assert_eq!(copy.address.ip().to_string(), PEER);
+/// A session whose gateway address is known gets its media nowhere else, where that is demanded.
+fn check_address(guarded: bool, copy: &Transmit<'_>, rule: ForeignUdp) {
+    if guarded && rule == ForeignUdp::Strict {
+        assert_eq!(copy.address.ip(), peer());
     }
     assert!(copy.address.port() != 0 && !copy.address.ip().is_multicast());
 }
