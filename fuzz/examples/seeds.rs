@@ -251,6 +251,7 @@ fn ws_upgrade() -> Seeds {
         ("cut_short", server(&BROWSER[..60])),
         ("too_many_lines", server(&format!("GET / HTTP/1.1\r\n{}", "a: b\r\n".repeat(64)))),
         ("answer", client(ANSWER)),
+        ("answer_begins_with_a_digit", client("101")),
         ("answer_200", client(&ANSWER.replace("101", "200"))),
         ("answer_to_another_key", client(&ANSWER.replace("Accept: B", "Accept: C"))),
         (

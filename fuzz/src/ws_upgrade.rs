@@ -44,7 +44,7 @@ pub fn ws_upgrade(data: &[u8]) {
         // The client's request is taken with its first piece, and there is none without one.
         assert_eq!(cut.outbound, whole.outbound);
     }
-    let head = Head::read(bytes, limits.upgrade_bytes, limits.upgrade_lines);
+    let head = Head::read(bytes, is_client, limits.upgrade_bytes, limits.upgrade_lines);
     if is_client {
         check_client(&whole, &head);
     } else {
@@ -128,7 +128,7 @@ fn accept_of(key: &[u8]) -> String {
 enum Head<'a> {
     Arriving,
     TooLarge,
-    /// It begins with a byte that no method begins with; the client's role does not ask.
+    /// It begins with a byte that no method begins with. The client's role does not look at that.
     Foreign,
     Complete(Lines<'a>),
 }
@@ -140,10 +140,11 @@ struct Lines<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn read(bytes: &'a [u8], bytes_max: usize, lines_max: usize) -> Self {
+    fn read(bytes: &'a [u8], is_client: bool, bytes_max: usize, lines_max: usize) -> Self {
         let mut lines = Vec::new();
         let mut at = 0;
-        let foreign = bytes.first().is_some_and(|byte| !byte.is_ascii_alphabetic());
+        let letter = bytes.first().is_none_or(u8::is_ascii_alphabetic);
+        let foreign = !letter && !is_client;
         while let Some(length) = bytes[at..].iter().position(|byte| *byte == b'\n') {
             let line = &bytes[at..at + length];
             at += length + 1;
