@@ -149,6 +149,13 @@ fn everybody() -> Vec<u8> {
     (0..10).flat_map(|seat| discovery(seat, seat % 2, 0)).collect()
 }
 
+/// An answer to a discovery request, with so many bytes.
+fn answer(length: usize, ip: &str) -> Vec<u8> {
+    let mut answer = join(&[&[0, 2, 0, 70, 1, 0, 0, 0], ip.as_bytes()]);
+    answer.resize(length, 0);
+    answer
+}
+
 fn udp_datagram() -> Seeds {
     let talk = |seat| rtp(seat, seat % 2, 7, 0, 0, OPUS);
     let with = |steps: &[Vec<u8>]| join(&[&[0], &everybody(), &steps.concat()]);
@@ -198,6 +205,16 @@ fn udp_datagram() -> Seeds {
         ),
         ("pings", with(&[vec![5, 0, 1, 2, 3, 4], vec![5, 2, 1, 2, 3, 4]])),
         ("keepalives", with(&keepalives)),
+        (
+            "discovery_answers",
+            with(&[
+                raw(&answer(74, "2001:db8::1")),
+                raw(&answer(74, "::ffff:192.0.2.1")),
+                raw(&answer(74, "nowhere")),
+                raw(&answer(73, "192.0.2.1")),
+            ]),
+        ),
+        ("report_cut_short", with(&[raw(&[0x80, 200, 0, 6, 0, 1, 0xC3])])),
         ("legacy_discovery", with(&[discovery(0, 0, 1), discovery(0, 0, 2), discovery(7, 5, 0)])),
         ("foreign_discovery", with(&[discovery(0, 2, 0), discovery(0, 3, 0), discovery(7, 4, 0)])),
         (
@@ -230,6 +247,7 @@ fn ws_upgrade() -> Seeds {
     let client = |text: &str| join(&[&[1, 2, 6, 0], text.as_bytes()]);
     vec![
         ("request", server(BROWSER)),
+        ("request_for_version_eight", server(&BROWSER.replace("v=8", "v=eight"))),
         ("request_and_frames", server(&format!("{BROWSER}\u{1}\u{0}"))),
         ("request_lines_end_in_lf", server(&BROWSER.replace("\r\n", "\n"))),
         (
@@ -238,6 +256,7 @@ fn ws_upgrade() -> Seeds {
                 "GET / HTTP/1.1\r\nHost: localhost:6000\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\nUser-Agent: Python/3.12 websockets/12.0\r\n\r\n",
             ),
         ),
+        ("request_with_a_line_end_too_many", server(&BROWSER.replace("==\r", "==\r\r"))),
         ("plain_get", server("GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
         ("post", server("POST / HTTP/1.1\r\n\r\n")),
         ("http_1_0", server("GET / HTTP/1.0\r\n\r\n")),

@@ -32,6 +32,10 @@ pub(crate) fn refused_for_cause(text: &str, error: &WireError) {
         (_, Some(_)) => true,
     };
     assert!(justified, "refused because {error}: {text}");
+    // A field that is missing or wrong is a bad request (4020), anything else no message (4002).
+    let bad_field = matches!(error, WireError::Missing { .. } | WireError::Wrong { .. });
+    assert_eq!(error.is_decode(), !bad_field);
+    assert!(error.field().is_some() || !bad_field, "which field?");
     let said = error.to_string();
     assert!(said.len() < 200, "a refusal names the field and never its value: {said}");
 }

@@ -4,7 +4,7 @@
 //! may, what is written for it says only what it said, and a refusal names what is wrong. What is
 //! written is read again and written alike. Reading holds a small multiple of the text.
 
-use lvsp_core::wire::gateway::{ClientMessage, ServerMessage, Version};
+use lvsp_core::wire::gateway::{ClientMessage, HeartbeatNonce, ServerMessage, Version};
 
 use crate::agreement::{DEPTH, Kept, accepted_as_said, kept_what_was_said, refused_for_cause};
 use crate::bounds::hold_within;
@@ -53,6 +53,10 @@ fn versions() -> impl Iterator<Item = Version> {
 }
 
 fn client_message(text: &str, message: &ClientMessage) {
+    if let ClientMessage::Heartbeat { nonce, .. } = message {
+        assert_eq!(HeartbeatNonce::from_json(nonce.as_json()).as_ref(), Some(nonce));
+        assert!(text.contains(nonce.as_json()), "echoed byte for byte");
+    }
     let newest = message.encode(Version::NEWEST);
     accepted_as_said(text, &newest);
     kept_what_was_said(text, &newest, CLIENT);

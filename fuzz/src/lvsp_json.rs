@@ -84,6 +84,9 @@ pub fn lvsp_json(data: &[u8]) {
             let again = ChatMessage::parse(&written, DEPTH).expect("we wrote it");
             assert_eq!(again.encode(), written);
             assert_eq!(again.info_kind(), message.info_kind());
+            if let (ChatMessage::InfoData(said), ChatMessage::InfoData(again)) = (message, again) {
+                assert_eq!(said.names_a_session_alone(), again.names_a_session_alone());
+            }
         }
         Err(error) => refused_for_cause(text, &error),
     }

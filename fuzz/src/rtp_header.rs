@@ -38,7 +38,13 @@ pub fn rtp_header(packet: &[u8]) {
 
 /// What a receiver gets is read back as what the speaker sent.
 fn check_forwarded(header: &RtpHeader, elements: Elements, payload: &[u8]) {
-    let (level, flags) = (elements.audio_level.unwrap_or(rtp::DEFAULT_AUDIO_LEVEL), 2);
+    let level = elements.audio_level.unwrap_or(rtp::DEFAULT_AUDIO_LEVEL);
+    let flags = rtp::extension_flags(header.payload_type);
+    assert_eq!(
+        flags.count_ones(),
+        (header.payload_type & 7).count_ones(),
+        "three flags, reordered"
+    );
     let micros = u64::from(header.timestamp) << 16 | u64::from(header.sequence);
     let send_time = rtp::abs_send_time(micros);
     assert!(send_time < 1 << 24, "24 bits");

@@ -86,7 +86,9 @@ impl Bench {
             0 => {
                 let from = address(script.next::<u8>());
                 let length = usize::from(script.next::<u16>()) % 1_600;
-                self.give(from, script.bytes(length).to_vec(), None);
+                let bytes = script.bytes(length);
+                check_response(bytes);
+                self.give(from, bytes.to_vec(), None);
             }
             1 | 2 => self.give_rtp(seat, script),
             3 => self.give_rtcp(seat, script),
@@ -336,6 +338,14 @@ fn check_content(origin: &Origin, ssrc: u32, copy: &[u8]) {
     assert_eq!(payload, sealed, "what was sealed is what is heard");
     let level = stated.audio_level.unwrap_or(rtp::DEFAULT_AUDIO_LEVEL);
     assert_eq!(elements.audio_level, Some(level));
+}
+
+/// What a client reads as an answer to discovery is what a server writes as one.
+fn check_response(bytes: &[u8]) {
+    let Some((ssrc, address)) = discovery::parse_response(bytes) else { return };
+    let mut response = [0; discovery::LEN];
+    discovery::write_response(&mut response, ssrc, address);
+    assert_eq!(discovery::parse_response(&response), Some((ssrc, plain(address))));
 }
 
 /// A session whose gateway address is known gets its media nowhere else, where that is demanded.

@@ -137,6 +137,8 @@ enum Head<'a> {
 struct Lines<'a> {
     start: String,
     fields: Vec<(String, &'a [u8])>,
+    /// Whether all lines are printable and end in one line break each.
+    is_plain: bool,
 }
 
 impl<'a> Head<'a> {
@@ -153,7 +155,7 @@ impl<'a> Head<'a> {
             }
             let blank = line.iter().all(|byte| *byte == b'\r');
             if blank {
-                return Self::Complete(Lines::of(&lines));
+                return Self::Complete(Lines::of(&lines, line.len() <= 1));
             }
             lines.push(line);
         }
@@ -166,7 +168,7 @@ impl<'a> Head<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn of(lines: &[&'a [u8]]) -> Self {
+    fn of(lines: &[&'a [u8]], plain_end: bool) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let field = |line: &&'a [u8]| {
             let colon = line.iter().position(|byte| *byte == b':')?;
@@ -174,7 +176,12 @@ impl<'a> Lines<'a> {
         };
         let start = lines.first().map(|line| text(line)).unwrap_or_default();
         let fields = lines.iter().skip(1).filter_map(field).collect();
-        Self { start: start.trim_end_matches('\r').to_owned(), fields }
+        let printable = |line: &&[u8]| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        };
+        let is_plain = plain_end && lines.iter().all(printable);
+        Self { start: start.trim_end_matches('\r').to_owned(), fields, is_plain }
     }
 
     fn values(&self, name: &str) -> Vec<&'a [u8]> {
@@ -205,12 +212,10 @@ impl<'a> Lines<'a> {
     /// Whether every line is of the plainest form: what is refused in such a head is refused for
     /// what it says, not for how it is written.
     fn is_plain(&self) -> bool {
-        let graphic = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
         let name = |name: &str| {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
-        self.start.bytes().all(|byte| graphic(&byte) && byte != b'"')
-            && self.fields.iter().all(|(key, value)| name(key) && value.iter().all(graphic))
+        self.is_plain && !self.start.contains('"') && self.fields.iter().all(|(key, _)| name(key))
     }
 }
