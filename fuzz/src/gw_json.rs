@@ -37,7 +37,8 @@ const SERVER: &[Kept] = &[
 /// The body of this target.
 pub fn gw_json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let memory = 4 * text.len() + 4_096;
+    // A list of names may have its most entries, and its memory grows by doubling.
+    let memory = 4 * text.len() + 40 * 1_024;
     match hold_within(memory, || ClientMessage::parse(text, DEPTH)) {
         Ok(message) => client_message(text, &message),
         Err(error) => refused_for_cause(text, &error),
