@@ -36,6 +36,7 @@ options() {
     rtp_header | rtcp) echo "-max_len=1500 -dict=fuzz/dictionaries/media.dict" ;;
     udp_datagram) echo "-max_len=4096 -dict=fuzz/dictionaries/media.dict" ;;
     resume_diff) echo "-max_len=1402" ;;
+    replay_window) echo "-max_len=1024" ;;
     core_ops) echo "-max_len=420 -timeout=300" ;;
     *) echo "-max_len=4096" ;;
     esac
@@ -72,6 +73,6 @@ for target in $targets; do
     # Unquoted on purpose: one word is one option.
     # shellcheck disable=SC2046
     cargo +nightly fuzz run "$target" "$grown/$target" "fuzz/corpus/$target" -- \
-        "-max_total_time=$seconds" -print_final_stats=1 -verbosity=0 $(options "$target") || status=1
+        "-max_total_time=$seconds" -print_final_stats=1 -print_funcs=0 -verbosity=0 $(options "$target") || status=1
 done
 exit $status

@@ -257,6 +257,7 @@ fn ws_upgrade() -> Seeds {
             ),
         ),
         ("request_with_a_line_end_too_many", server(&BROWSER.replace("==\r", "==\r\r"))),
+        ("request_with_a_line_without_a_colon", server(&BROWSER.replace("Host: ", "Host "))),
         ("plain_get", server("GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
         ("post", server("POST / HTTP/1.1\r\n\r\n")),
         ("http_1_0", server("GET / HTTP/1.0\r\n\r\n")),

@@ -137,7 +137,7 @@ enum Head<'a> {
 struct Lines<'a> {
     start: String,
     fields: Vec<(String, &'a [u8])>,
-    /// Whether all lines are printable and end in one line break each.
+    /// Whether all lines are printable, end in one line break each, and are fields behind the first.
     is_plain: bool,
 }
 
@@ -175,12 +175,12 @@ impl<'a> Lines<'a> {
             Some((text(&line[..colon]).to_ascii_lowercase(), line[colon + 1..].trim_ascii()))
         };
         let start = lines.first().map(|line| text(line)).unwrap_or_default();
-        let fields = lines.iter().skip(1).filter_map(field).collect();
+        let fields: Vec<_> = lines.iter().skip(1).filter_map(field).collect();
         let printable = |line: &&[u8]| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             line.iter().all(|byte| matches!(byte, b' '..=b'~'))
         };
-        let is_plain = plain_end && lines.iter().all(printable);
+        let is_plain = plain_end && fields.len() + 1 == lines.len() && lines.iter().all(printable);
         Self { start: start.trim_end_matches('\r').to_owned(), fields, is_plain }
     }
 
