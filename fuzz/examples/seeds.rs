@@ -182,13 +182,16 @@ fn udp_datagram() -> Seeds {
             with(&[
                 talk(1),
                 join(&[&[1, 0, 0, 0x70, 0, 9, 0x80, 0xC0, 0, 0x80, 0x80, 0, 0, 3, 0], OPUS]),
-                talk(1),
+                rtp(1, 1, 8, 0, 0, OPUS),
             ]),
         ),
         ("moves_to_another_port", with(&[talk(0), wait(2_000), rtp(0, 1, 8, 0, 0, OPUS), talk(1)])),
         (
             "stranger_address",
-            with(&[talk(0), wait(2_000), rtp(0, 2, 8, 0, 0, OPUS), talk(1), talk(1)]),
+            with(&[
+                join(&[&talk(0), &wait(2_000), &rtp(0, 2, 8, 0, 0, OPUS)]),
+                (1..9).flat_map(|sequence| rtp(1, 1, sequence, 0, 0, OPUS)).collect(),
+            ]),
         ),
         (
             "sender_report",
