@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| lvsp_fuzz::udp_datagram(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lvsp_fuzz::udp_datagram::udp_datagram(data));

@@ -1,101 +1,111 @@
 //! Fuzz targets as plain functions, so that `cargo test` on a stable toolchain replays the corpus.
 //!
-//! Each function must accept any bytes without a panic and asserts what must hold for them.
+//! One module for each target. A body takes any bytes, and asserts what must hold for them: that a
+//! reader agrees with another one, a machine with a model, what is written with what is read, and
+//! that bytes, steps and memory stay within their bounds. `README.md` has the table.
 
-use lvsp_core::ids::Ssrc;
-use lvsp_core::wire::discovery::{self, Kind};
-use lvsp_core::wire::gateway::{self, Version};
-use lvsp_core::wire::lvsp;
-use lvsp_core::wire::rtcp::RtcpHeader;
-use lvsp_core::wire::rtp::{Elements, RtpHeader};
+mod agreement;
+mod bounds;
+mod chunks;
+pub mod core_ops;
+pub mod dave_ops;
+mod frames;
+pub mod gw_binary;
+pub mod gw_json;
+mod live;
+pub mod lvsp_json;
+#[allow(dead_code, reason = "what the integration tests need of it, and more than is needed here")]
+#[path = "../../tests/it/people.rs"]
+mod people;
+pub mod replay_window;
+pub mod resume_diff;
+pub mod rtcp;
+pub mod rtp_header;
+mod script;
+mod strict;
+mod table;
+pub mod udp_datagram;
+#[allow(dead_code, reason = "what the integration tests need of it, and more than is needed here")]
+#[path = "../../tests/it/world.rs"]
+mod world;
+pub mod ws_frames;
+pub mod ws_upgrade;
 
-const DEPTH: usize = 16;
+/// What a target does with an input.
+pub type Body = fn(&[u8]);
 
-/// Every JSON message of both protocols: what is understood can be written, and what is written
-/// is understood in the same way.
-pub fn gateway_json(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = Version::from_target(text);
-    for number in [1, 4, 8, 9] {
-        let version = Version::new(number).expect("not zero");
-        if let Ok(message) = gateway::ClientMessage::parse(text, DEPTH) {
-            let written = message.encode(version);
-            let again = gateway::ClientMessage::parse(&written, DEPTH).expect("we wrote it");
-            assert_eq!(again.encode(version), written);
-        }
-        if let Ok((message, seq)) = gateway::ServerMessage::parse(text, DEPTH) {
-            let written = message.encode(version, seq);
-            let (again, seq) = gateway::ServerMessage::parse(&written, DEPTH).expect("we wrote it");
-            assert_eq!(again.encode(version, seq), written);
-        }
-    }
-    if let Ok(message) = lvsp::ChatMessage::parse(text, DEPTH) {
-        let written = message.encode();
-        let again = lvsp::ChatMessage::parse(&written, DEPTH).expect("we wrote it");
-        assert_eq!(again.encode(), written);
-    }
-    if let Ok((message, s)) = lvsp::ServerMessage::parse(text, DEPTH) {
-        let written = message.encode(s);
-        let (again, s) = lvsp::ServerMessage::parse(&written, DEPTH).expect("we wrote it");
-        assert_eq!(again.encode(s), written);
-    }
-}
-
-/// Every datagram: it is of one kind, and the readers of that kind agree with it.
-pub fn udp_datagram(data: &[u8]) {
-    let _ = Elements::parse(data);
-    if let Some((ssrc, address)) = discovery::parse_response(data) {
-        let mut response = [0; discovery::LEN];
-        discovery::write_response(&mut response, ssrc, address);
-        let (again, canonical) = discovery::parse_response(&response).expect("we wrote it");
-        assert_eq!((again, canonical.ip()), (ssrc, address.ip().to_canonical()));
-    }
-    match Kind::of(data) {
-        Kind::Discovery(ssrc) => {
-            assert_eq!(discovery::parse_request(data), Some(ssrc));
-            let mut request = [0; discovery::LEN];
-            discovery::write_request(&mut request, ssrc);
-            assert_eq!(Kind::of(&request), Kind::Discovery(ssrc));
-        }
-        Kind::LegacyDiscovery(Ssrc(ssrc)) => assert_eq!(data[..4], ssrc.to_be_bytes()),
-        Kind::Ping(opaque) => assert_eq!(discovery::pong(opaque)[4..], data[4..]),
-        Kind::Rtcp => assert!(RtcpHeader::parse(data).is_some()),
-        Kind::Rtp => {
-            let header = RtpHeader::parse(data).expect("classified as RTP");
-            for rtpsize in [true, false] {
-                let Some((clear, rest)) = data.split_at_checked(header.clear_len(rtpsize)) else {
-                    continue;
-                };
-                if let Some((_, payload)) = header.split(clear, rest, rtpsize) {
-                    assert!(payload.len() <= rest.len());
-                }
-            }
-        }
-        Kind::Keepalive | Kind::Other => {}
-    }
-}
+/// Every target: its name, which is that of its corpus and program, and its body.
+pub const TARGETS: &[(&str, Body)] = &[
+    ("core_ops", core_ops::core_ops),
+    ("dave_ops", dave_ops::dave_ops),
+    ("gw_binary", gw_binary::gw_binary),
+    ("gw_json", gw_json::gw_json),
+    ("lvsp_json", lvsp_json::lvsp_json),
+    ("replay_window", replay_window::replay_window),
+    ("resume_diff", resume_diff::resume_diff),
+    ("rtcp", rtcp::rtcp),
+    ("rtp_header", rtp_header::rtp_header),
+    ("udp_datagram", udp_datagram::udp_datagram),
+    ("ws_frames", ws_frames::ws_frames),
+    ("ws_upgrade", ws_upgrade::ws_upgrade),
+];
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
-    fn replay(target: &str, run: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-        let mut count = 0;
-        for entry in std::fs::read_dir(folder).expect("the corpus is committed") {
-            run(&std::fs::read(entry.expect("readable").path()).expect("readable"));
-            count += 1;
+    use super::TARGETS;
+
+    /// Inputs that a target has at least.
+    const INPUTS: usize = 10;
+
+    fn names_in(folder: &str) -> BTreeSet<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let entries = std::fs::read_dir(path).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        entries
+            .map(|entry| entry.expect("readable").file_name().into_string().expect("plain names"))
+            .collect()
+    }
+
+    fn replay(target: &str) {
+        let (_, run) = TARGETS.iter().find(|(name, _)| *name == target).expect("a target");
+        let names = names_in(&format!("corpus/{target}"));
+        assert!(names.len() >= INPUTS, "{target}: only {} inputs", names.len());
+        for name in names {
+            let path = format!("{}/corpus/{target}/{name}", env!("CARGO_MANIFEST_DIR"));
+            // Shown with a failure: which input it was.
+            println!("{target}/{name}");
+            run(&std::fs::read(path).expect("readable"));
         }
-        assert!(count >= 12, "{target}: only {count} files");
     }
 
-    #[test]
-    fn the_corpus_of_gateway_json_holds() {
-        replay("gateway_json", super::gateway_json);
+    macro_rules! replays {
+        ($($target:ident)*) => {$(
+            #[test]
+            fn $target() {
+                replay(stringify!($target));
+            }
+        )*
+
+            #[test]
+            fn every_target_has_a_program_a_corpus_and_a_replay() {
+                let targets: BTreeSet<_> =
+                    TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+                assert_eq!(BTreeSet::from([$(stringify!($target).to_owned()),*]), targets);
+                assert_eq!(names_in("corpus"), targets);
+                let programs = targets.iter().map(|name| format!("{name}.rs")).collect();
+                assert_eq!(names_in("fuzz_targets"), programs);
+            }
+        };
     }
 
-    #[test]
-    fn the_corpus_of_udp_datagram_holds() {
-        replay("udp_datagram", super::udp_datagram);
+    mod the_corpus_holds {
+        use super::*;
+
+        replays! {
+            core_ops dave_ops gw_binary gw_json lvsp_json replay_window resume_diff rtcp rtp_header
+            udp_datagram ws_frames ws_upgrade
+        }
     }
 }

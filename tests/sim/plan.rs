@@ -60,6 +60,15 @@ macro_rules! knobs {
                 }
             }
 
+            /// Draws one knob, which its place among [`Self::NAMES`] says, as a swarm may; what
+            /// comes of it depends on `number` alone.
+            pub fn draw_one(&mut self, place: usize, number: u64) {
+                let draws: &[fn(&mut Dice) -> u64] = &[$($draw),*];
+                let fields = [$(&mut self.$name),*];
+                let place = place % draws.len();
+                *fields[place] = draws[place](&mut Dice::new(number, &[place as u64]));
+            }
+
             /// A swarm: each knob is calm in half of the seeds, and drawn in the others.
             fn draw(dice: &mut Dice) -> Self {
                 let mut knobs = Self::default();

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -292,12 +292,10 @@ impl<'a> Object<'a> {
     /// A list of names; absent or null is the empty list.
     pub(crate) fn names(&self, key: &str) -> Result<Vec<String>, WireError> {
         let Some(text) = self.value(key) else { return Ok(Vec::new()) };
-        let names: Vec<String> =
-            serde_json::from_str(text).map_err(|_| self.wrong(key, "a list of strings"))?;
-        if names.len() > LIST_ENTRIES || names.iter().any(|name| name.len() > NAME_BYTES) {
-            return Err(self.wrong(key, "a shorter list of shorter strings"));
-        }
-        Ok(names)
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let names = parser.deserialize_seq(NamesVisitor);
+        let names = names.map_err(|_| self.wrong(key, "a list of strings"))?;
+        names.ok_or_else(|| self.wrong(key, "a shorter list of shorter strings"))
     }
 }
 
@@ -346,9 +344,9 @@ struct FieldVisitor {
     known: &'static [&'static str],
 }
 
-/// An object's key: borrowed unless it holds an escape.
+/// A string: borrowed unless it holds an escape.
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Visitor<'a> for FieldVisitor {
     type Value = (Fields<'a>, Option<&'static str>);
@@ -360,7 +358,7 @@ impl<'a> Visitor<'a> for FieldVisitor {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::new();
         let mut duplicate = None;
-        while let Some((key, value)) = map.next_entry::<Key<'a>, &'a RawValue>()? {
+        while let Some((key, value)) = map.next_entry::<Text<'a>, &'a RawValue>()? {
             let Some(known) = self.known.iter().find(|known| **known == key.0) else { continue };
             if fields.iter().any(|(name, _)| name == known) {
                 duplicate = Some(*known);
@@ -369,6 +367,31 @@ impl<'a> Visitor<'a> for FieldVisitor {
             }
         }
         Ok((fields, duplicate))
+    }
+}
+
+/// Reads a list of names to its end, and keeps none from the first one on that is too many or too
+/// long: a few bytes of text must not become many of memory.
+struct NamesVisitor;
+
+impl<'a> Visitor<'a> for NamesVisitor {
+    type Value = Option<Vec<String>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut names = Some(Vec::new());
+        while let Some(Text(name)) = list.next_element()? {
+            match &mut names {
+                Some(kept) if kept.len() < LIST_ENTRIES && name.len() <= NAME_BYTES => {
+                    kept.push(name.into_owned());
+                }
+                Some(_) | None => names = None,
+            }
+        }
+        Ok(names)
     }
 }
 

@@ -64,6 +64,25 @@ fn snowflakes_are_strings_or_integers_and_not_zero() {
 }
 
 #[test]
+fn lists_of_names_are_short_and_hold_short_strings_only() {
+    let read = |value: &str| root(&format!(r#"{{"a":{value}}}"#)).unwrap().names("a");
+    let list =
+        |count: usize, name: &str| format!("[{}]", vec![format!("{name:?}"); count].join(","));
+    assert_eq!(read("null"), Ok(Vec::new()));
+    assert_eq!(read(r#"["x","\u0079"]"#), Ok(vec!["x".to_owned(), "y".to_owned()]));
+    assert_eq!(read(&list(1_024, "")).map(|names| names.len()), Ok(1_024));
+    for (value, expected) in [
+        (list(1_025, ""), "a shorter list of shorter strings"),
+        (list(1, &"x".repeat(257)), "a shorter list of shorter strings"),
+        ("[1]".to_owned(), "a list of strings"),
+        (list(1_025, "").replace("\"\"]", "1]"), "a list of strings"),
+        ("{}".to_owned(), "a list of strings"),
+    ] {
+        assert_eq!(read(&value), Err(WireError::Wrong { field: "a".to_owned(), expected }));
+    }
+}
+
+#[test]
 fn nested_fields_are_named_by_their_path() {
     let object = root(r#"{"a":{"b":{}}}"#).unwrap();
     let inner = object.object("a", KNOWN).unwrap().object("b", KNOWN).unwrap();

@@ -242,7 +242,8 @@ fn parse_ack(root: &Object<'_>) -> Result<Option<HeartbeatNonce>, WireError> {
 
 fn parse_key(d: &Object<'_>) -> Result<SecretKey, WireError> {
     const EXPECTED: &str = "an array of 32 integers from 0 to 255";
-    let text = d.value("secret_key").unwrap_or_default();
+    let text = d.raw("secret_key");
+    let text = text.ok_or_else(|| WireError::Missing { field: "d.secret_key".to_owned() })?;
     serde_json::from_str(text).map(SecretKey::new).map_err(|_| d.wrong("secret_key", EXPECTED))
 }
 
@@ -409,6 +410,17 @@ mod tests {
         let speaking = ServerMessage::Speaking { user_id: user(1), ssrc: Ssrc(8), flags: 4 };
         assert!(speaking.encode(version(3), None).contains(r#""speaking":true"#));
         assert!(speaking.encode(version(4), None).contains(r#""speaking":4"#));
+    }
+
+    #[test]
+    fn a_key_that_is_missing_and_one_that_is_wrong_are_told_apart() {
+        for (key, error) in [
+            ("", "d.secret_key is missing"),
+            (r#","secret_key":null"#, "d.secret_key must be an array of 32 integers from 0 to 255"),
+        ] {
+            let text = format!(r#"{{"op":4,"d":{{"mode":"m"{key}}}}}"#);
+            assert_eq!(ServerMessage::parse(&text, 16).unwrap_err().to_string(), error);
+        }
     }
 
     #[test]
