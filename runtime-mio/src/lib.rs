@@ -20,6 +20,7 @@ mod entropy;
 mod logging;
 mod media_thread;
 mod outbox;
+pub mod peers;
 mod queue;
 mod runtime;
 mod sockets;
