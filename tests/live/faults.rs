@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use lvsp_mio::clock;
 
 use crate::member::Member;
+use crate::relay::{Datagrams, Relay, Streams, Weather};
 use crate::server::ServerProcess;
 use crate::site::{self, Cgroup, Link, Missing, Site, missing, run_in};
 use crate::world::{Verdict, World};
@@ -49,12 +50,14 @@ struct Fault {
     goal: Duration,
     /// The share of clients that join during the fault or after it, in percent.
     late: usize,
+    /// Whether everything passes through our relay.
+    relayed: bool,
     /// Makes it, ends it, sets the mark, and tells what else was seen.
     make: fn(&mut Scene<'_>) -> Result<String>,
 }
 
 const fn fault(name: &'static str, make: fn(&mut Scene<'_>) -> Result<String>) -> Fault {
-    Fault { name, goal: GOAL, late: 0, make }
+    Fault { name, goal: GOAL, late: 0, relayed: false, make }
 }
 
 const FAULTS: &[Fault] = &[
@@ -70,11 +73,15 @@ const FAULTS: &[Fault] = &[
     fault("20 % of a CPU", starve_of_cpu),
     fault("ss -K", kill_connections),
     Fault { late: 10, ..fault("certificate swap", swap_certificate) },
+    // Beyond the twelve, by our relay.
+    Fault { relayed: true, ..fault("bad datagrams", spoil_datagrams) },
+    Fault { relayed: true, ..fault("bad streams", spoil_streams) },
 ];
 
 /// A fault's stage.
 struct Scene<'a> {
     world: World,
+    relay: Option<Relay>,
     site: &'a Site,
     options: &'a Options,
     clients: usize,
@@ -85,7 +92,7 @@ struct Scene<'a> {
 /// Runs the faults; whether all that ran held.
 pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
     let clients = common.clients.unwrap_or(100) as usize;
-    let mut held = true;
+    let (mut passed, mut failed, mut not_run) = (0, 0, 0);
     let wanted = |fault: &&Fault| {
         options.only.is_empty() || options.only.iter().any(|text| fault.name.contains(text))
     };
@@ -94,33 +101,40 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
         bail!("no fault has such a name");
     }
     for fault in faults {
-        match play(common, options, fault, clients) {
-            Ok(verdict) => {
-                held &= verdict.held;
-                let word = if verdict.held { "pass" } else { "FAIL" };
-                say(&format!("{word}  {:<27} {}", fault.name, verdict.words))?;
+        let (count, word, words) = match play(common, options, fault, clients) {
+            Ok(Verdict { held: true, words }) => (&mut passed, "pass", words),
+            Ok(Verdict { held: false, words }) => (&mut failed, "FAIL", words),
+            Err(error) if error.is::<Missing>() => {
+                (&mut not_run, "----", format!("not run: {error}"))
             }
-            Err(error) => match error.downcast_ref::<Missing>() {
-                Some(why) => say(&format!("----  {:<27} not run: {why}", fault.name))?,
-                None => {
-                    held = false;
-                    say(&format!("FAIL  {:<27} {error:#}", fault.name))?;
-                }
-            },
-        }
+            Err(error) => (&mut failed, "FAIL", format!("{error:#}")),
+        };
+        *count += 1;
+        say(&format!("{word}  {:<26} {words}", fault.name))?;
     }
-    Ok(held)
+    say(&format!("{passed} passed, {failed} failed, {not_run} not run"))?;
+    Ok(failed == 0)
 }
 
 fn play(common: &Common, options: &Options, fault: &Fault, clients: usize) -> Result<Verdict> {
     let site = Site::new(&common.server, &common.site)?;
     let server = ServerProcess::new(&site, 0)?;
     let early = clients - clients * fault.late / 100;
-    let world = World::new(&site, server, clients, None)?;
-    let mut scene = Scene { world, site: &site, options, clients, early };
+    let relay = match fault.relayed {
+        true => Some(Relay::start(site.gateway, site.media, common.seed)?),
+        false => None,
+    };
+    let world = World::new(&site, server, clients, relay.as_ref().map(Relay::detour))?;
+    let mut scene = Scene { world, relay, site: &site, options, clients, early };
     scene.world.assemble(early)?;
     scene.world.run_for(BEFORE)?;
-    let notes = (fault.make)(&mut scene)?;
+    let notes = match (fault.make)(&mut scene) {
+        // What a tool says of a process that is gone is no lack of the machine.
+        Err(error) if scene.world.server.ended().is_some() => {
+            bail!("the server ended by itself ({error:#}):\n{}", scene.world.server.log_tail(10));
+        }
+        notes => notes?,
+    };
     let heard = |world: &mut World| world.judge.audible_after().is_some();
     scene.world.run_until(LIMIT, heard)?;
     scene.world.run_for(AFTER)?;
@@ -239,19 +253,29 @@ fn stop(scene: &mut Scene<'_>) -> Result<String> {
 fn lose(scene: &mut Scene<'_>) -> Result<String> {
     let link = scene.site.need_link()?;
     let mut undo = Undo::new(link);
-    run_in(link, &["nft", "add", "table", "inet", "lvsp_live"])?;
-    undo.add(true, &["nft", "delete", "table", "inet", "lvsp_live"]);
-    for hook in ["input", "output"] {
-        let chain = format!("{{ type filter hook {hook} priority 0 ; }}");
-        run_in(link, &["nft", "add", "chain", "inet", "lvsp_live", hook, &chain])?;
-        let rule = ["numgen", "random", "mod", "100", "<", "20", "drop"];
-        let add = ["nft", "add", "rule", "inet", "lvsp_live", hook];
-        run_in(link, &[add.as_slice(), rule.as_slice()].concat())?;
-    }
+    // Where packets arrive: a sender is not to be told that one was lost.
+    drop_arrivals(&mut undo, true, &link.server)?;
+    drop_arrivals(&mut undo, false, &link.client)?;
     let meanwhile = scene.endure(scene.time())?;
     drop(undo);
     scene.mark();
     Ok(meanwhile)
+}
+
+/// Drops one packet in five of those that arrive at an interface.
+fn drop_arrivals(undo: &mut Undo<'_>, in_netns: bool, interface: &str) -> Result<()> {
+    let link = undo.link;
+    let apply = |words: &[&str]| {
+        if in_netns { run_in(link, words) } else { site::run(words) }
+    };
+    let nft = |words: &[&str]| apply(&[&["nft"], words].concat());
+    nft(&["add", "table", "inet", "lvsp_live"])?;
+    undo.add(in_netns, &["nft", "delete", "table", "inet", "lvsp_live"]);
+    let chain = ["inet", "lvsp_live", "arrivals"];
+    let hook = "{ type filter hook input priority 0 ; }";
+    nft(&[["add", "chain"].as_slice(), &chain, &[hook]].concat())?;
+    let rule = ["iifname", interface, "numgen", "random", "mod", "100", "<", "20", "drop"];
+    nft(&[["add", "rule"].as_slice(), &chain, &rule].concat())
 }
 
 fn throttle(scene: &mut Scene<'_>) -> Result<String> {
@@ -307,6 +331,31 @@ fn kill_connections(scene: &mut Scene<'_>) -> Result<String> {
         return missing("`ss -K` ended no connection: the kernel lacks CONFIG_INET_DIAG_DESTROY");
     }
     Ok(format!("{lost} connections killed, the chat server's as well"))
+}
+
+fn spoil_datagrams(scene: &mut Scene<'_>) -> Result<String> {
+    let delay = Duration::from_millis(80);
+    let datagrams = Datagrams { loss: 50, repeat: 50, corrupt: 20, delay };
+    spoil(scene, Weather { datagrams, ..Weather::default() })
+}
+
+fn spoil_streams(scene: &mut Scene<'_>) -> Result<String> {
+    let stall_time = Duration::from_millis(700);
+    let streams = Streams { piece: 48, stall: 20, stall_time, reset: 5 };
+    let lost = scene.world.record(None).lost;
+    let meanwhile = spoil(scene, Weather { streams, ..Weather::default() })?;
+    let lost = scene.world.record(None).lost - lost;
+    Ok(format!("{meanwhile}, {lost} connections reset"))
+}
+
+fn spoil(scene: &mut Scene<'_>, weather: Weather) -> Result<String> {
+    let relay = scene.relay.take().context("this fault is relayed")?;
+    relay.set(weather);
+    let meanwhile = scene.endure(scene.time())?;
+    relay.set(Weather::default());
+    scene.relay = Some(relay);
+    scene.mark();
+    Ok(meanwhile)
 }
 
 // --- resources ---
@@ -371,10 +420,18 @@ fn starve_of_cpu(scene: &mut Scene<'_>) -> Result<String> {
     let pid = scene.world.server.pid()?;
     group.take(pid)?;
     group.check_member(pid)?;
+    // One talker a channel costs less than that.
+    scene.world.set_chorus(true);
     let meanwhile = scene.endure(scene.time())?;
+    scene.world.set_chorus(false);
+    let figures = group.read("cpu.stat", "cpu.stat");
+    let throttled = figures.lines().find_map(|line| line.strip_prefix("nr_throttled "));
     group.release(pid);
     scene.mark();
-    Ok(meanwhile)
+    Ok(format!(
+        "{meanwhile}, throttled {} times while all talked at once",
+        throttled.unwrap_or("an unknown number of")
+    ))
 }
 
 // --- the certificate ---

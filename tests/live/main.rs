@@ -8,6 +8,7 @@
 //! | `member`, `chat` | a voice client with its library's habits; the chat server with its database |
 //! | `judge` | what was heard against what should have been |
 //! | `server`, `site` | the server's process; where it runs, and by which means it is hurt |
+//! | `relay` | a seeded relay that delays, reorders, repeats and corrupts |
 //! | `attack` | garbage datagrams, bad and slow connections |
 //!
 //! Everything here is impure on purpose: the same logic in virtual time is the simulator beside it.
@@ -18,6 +19,7 @@ mod faults;
 mod hostile;
 mod judge;
 mod member;
+mod relay;
 mod restart;
 mod server;
 mod site;

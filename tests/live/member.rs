@@ -27,8 +27,8 @@ const NOTICE: Duration = Duration::from_secs(3);
 /// Its speaking flags change this often, which is what everybody in its channel is told by a
 /// numbered message.
 const FLAGS_INTERVAL: Duration = Duration::from_secs(3);
-/// What they change between: speaking, and speaking as a priority speaker.
-const FLAGS: [u8; 2] = [1, 5];
+/// What they change between: microphone, and microphone with the sound of a screen.
+const FLAGS: [u8; 2] = [1, 3];
 
 /// What its sockets need.
 pub(crate) struct Means<'a> {

@@ -146,7 +146,9 @@ impl ServerProcess {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
-        site::run(&["kill", &format!("-{name}"), &self.pid()?.to_string()])
+        let (pid, signal) = (self.pid()?.to_string(), format!("-{name}"));
+        let status = site::command(&["kill", &signal, &pid])?.status().context("kill")?;
+        if status.success() { Ok(()) } else { bail!("cannot send {name} to the server") }
     }
 
     /// Its status, once it has ended by itself.

@@ -93,7 +93,7 @@ impl Site {
     pub(crate) fn need_link(&self) -> Result<&Link> {
         match &self.link {
             Some(link) => Ok(link),
-            None => missing("needs a network namespace (scripts/live-faults.sh as root makes one)"),
+            None => missing("needs a network namespace (scripts/live.sh as root makes one)"),
         }
     }
 }

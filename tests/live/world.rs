@@ -55,6 +55,8 @@ pub(crate) struct World {
     began: Timestamp,
     /// Frames that were due so far.
     frames: u64,
+    /// Whether everybody talks at once.
+    chorus: bool,
     next_tick: Timestamp,
     /// When the server is started again after it ended.
     restart: Option<Duration>,
@@ -98,6 +100,7 @@ impl World {
             relay,
             began: clock::now(),
             frames: 0,
+            chorus: false,
             next_tick: Timestamp::ZERO,
             restart: None,
             start_at: None,
@@ -162,6 +165,11 @@ impl World {
     pub(crate) fn rebind(&mut self) -> Result<()> {
         let means = means(&self.poll, &self.trust, self.relay);
         self.members.iter_mut().try_for_each(|member| member.bind(&means))
+    }
+
+    /// Whether everybody talks at once from now on, which is ten times as much to forward.
+    pub(crate) const fn set_chorus(&mut self, chorus: bool) {
+        self.chorus = chorus;
     }
 
     /// Starts the server again so long after it has ended, as a supervisor does.
@@ -279,7 +287,10 @@ impl World {
             for first in (0..self.members.len()).step_by(CHANNEL_MEMBERS) {
                 let members = CHANNEL_MEMBERS.min(self.members.len() - first);
                 let at = usize::try_from(turn % members as u64).unwrap_or(0);
-                self.say(now, first + at, first..first + members);
+                let speakers = if self.chorus { 0..members } else { at..at + 1 };
+                for at in speakers {
+                    self.say(now, first + at, first..first + members);
+                }
             }
         }
     }
