@@ -14,7 +14,7 @@ use crate::relay::{Datagrams, Relay, Streams, Weather};
 use crate::server::ServerProcess;
 use crate::site::{self, Cgroup, Link, Missing, Site, missing, run_in};
 use crate::world::{Verdict, World};
-use crate::{Common, say, seconds};
+use crate::{Common, check_interrupt, say, seconds};
 
 /// Goal where nothing else is said.
 const GOAL: Duration = Duration::from_secs(5);
@@ -101,6 +101,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
         bail!("no fault has such a name");
     }
     for fault in faults {
+        check_interrupt()?;
         let (count, word, words) = match play(common, options, fault, clients) {
             Ok(Verdict { held: true, words }) => (&mut passed, "pass", words),
             Ok(Verdict { held: false, words }) => (&mut failed, "FAIL", words),

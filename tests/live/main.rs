@@ -28,9 +28,12 @@ mod world;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use site::SiteOptions;
 
@@ -76,14 +79,12 @@ enum Command {
     Hostile(hostile::Options),
 }
 
+/// Set by SIGINT and SIGTERM. What was done to the machine is undone before the process ends.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
 fn main() -> ExitCode {
     let Arguments { common, command } = Arguments::parse();
-    let held = match command {
-        Command::Faults(options) => faults::run(&common, &options),
-        Command::Restart(options) => restart::run(&common, &options),
-        Command::Hostile(options) => hostile::run(&common, &options),
-    };
-    match held {
+    match run(&common, &command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -91,6 +92,22 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(common: &Common, command: &Command) -> Result<bool> {
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED))?;
+    }
+    match command {
+        Command::Faults(options) => faults::run(common, options),
+        Command::Restart(options) => restart::run(common, options),
+        Command::Hostile(options) => hostile::run(common, options),
+    }
+}
+
+/// Fails once the process was told to end.
+fn check_interrupt() -> Result<()> {
+    if INTERRUPTED.load(Ordering::Relaxed) { bail!("interrupted") } else { Ok(()) }
 }
 
 /// Writes a line to standard output, at once.

@@ -13,7 +13,7 @@ use lvsp_core::ids::Ssrc;
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::gateway::Version;
-use lvsp_mio::peers::{Connection, Payload, Role, Socket};
+use lvsp_mio::peers::{Connection, Payload, Socket};
 use lvsp_mio::{OsEntropy, clock};
 use lvsp_sim::profile::{BACK_OFF_MS, Next, Profile};
 use mio::{Registry, Token};
@@ -279,10 +279,12 @@ impl Member {
 
     fn write(&mut self, means: &Means<'_>) -> io::Result<()> {
         let Some(client) = &mut self.client else { return Ok(()) };
-        if let Some(socket) = &self.socket {
-            // Without a way to the server, a datagram is lost; that is its nature.
-            let mut detour = Through { client, relay: means.relay };
-            while socket.write(&mut detour).is_err() {}
+        while let Some((to, datagram)) = client.poll_transmit() {
+            let to = means.relay.map_or(to, |relay| relay.media);
+            if let Some(socket) = &self.socket {
+                // Without a way to the server, a datagram is lost; that is its nature.
+                let _ = socket.send(&datagram, to);
+            }
         }
         match &mut self.connection {
             Some(connection) => connection.write(client),
@@ -398,42 +400,5 @@ impl Record {
         self.numbering.missed += other.numbering.missed;
         self.numbering.repeated += other.numbering.repeated;
         self
-    }
-}
-
-/// A client whose datagrams may go through a relay.
-struct Through<'a> {
-    client: &'a mut VoiceClient,
-    relay: Option<Detour>,
-}
-
-impl Role for Through<'_> {
-    fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8]) {
-        self.client.handle_bytes(now, bytes);
-    }
-
-    fn handle_eof(&mut self, now: Timestamp) {
-        self.client.handle_eof(now);
-    }
-
-    fn handle_timeout(&mut self, now: Timestamp) {
-        self.client.handle_timeout(now);
-    }
-
-    fn outbound(&self) -> &[u8] {
-        self.client.outbound()
-    }
-
-    fn consume(&mut self, written: usize) {
-        self.client.consume(written);
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        self.client.poll_timeout()
-    }
-
-    fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
-        let (to, datagram) = self.client.poll_transmit()?;
-        Some((self.relay.map_or(to, |relay| relay.media), datagram))
     }
 }

@@ -13,7 +13,7 @@ use lvsp_sim::profile::Profile;
 use crate::server::ServerProcess;
 use crate::site::Site;
 use crate::world::World;
-use crate::{Common, say, seconds};
+use crate::{Common, check_interrupt, say, seconds};
 
 /// After this, nobody waits any more.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +38,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
     let clients = common.clients.unwrap_or(200) as usize;
     let mut held = true;
     for gap in &options.gaps {
+        check_interrupt()?;
         let name = format!("restart with a gap of {gap} s");
         match play(common, options, clients, Duration::from_secs(*gap)) {
             Ok((passed, words)) => {

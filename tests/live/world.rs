@@ -17,6 +17,7 @@ use lvsp_sim::profile::Profile;
 use mio::{Events, Poll, Token};
 
 use crate::chat::{Chat, ChatNews};
+use crate::check_interrupt;
 use crate::judge::{Judge, Seat};
 use crate::member::{Detour, Means, Member, Record};
 use crate::server::ServerProcess;
@@ -207,6 +208,7 @@ impl World {
     }
 
     fn turn(&mut self) -> Result<()> {
+        check_interrupt()?;
         let wait = self.next_tick.since(clock::now());
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

@@ -111,9 +111,17 @@ impl Socket {
     /// When the socket refuses a datagram; those behind it wait for the next call.
     pub fn write(&self, role: &mut impl Role) -> io::Result<()> {
         while let Some((to, datagram)) = role.poll_transmit() {
-            self.0.send_to(&datagram, to)?;
+            self.send(&datagram, to)?;
         }
         Ok(())
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// When the socket refuses it.
+    pub fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.send_to(datagram, to).map(drop)
     }
 
     /// Gives the role every datagram that has arrived.

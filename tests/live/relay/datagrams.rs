@@ -61,7 +61,7 @@ impl DatagramRelay {
                 let client = self.client(from, registry)?;
                 self.delay(weather, fates, client, Way::Up, &buffer[..length]);
             }
-        } else if token.0 % 2 == 0 {
+        } else if token.0.is_multiple_of(2) {
             let client = token.0 / 2 - 1;
             while let Some((_, socket)) = self.clients.get(client)
                 && let Ok(length) = socket.recv(&mut buffer)

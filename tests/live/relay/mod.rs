@@ -98,3 +98,63 @@ impl Drop for Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+
+    /// A read that takes longer has failed, on however busy a machine.
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
+
+    fn servers() -> (TcpListener, UdpSocket, Relay) {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.set_read_timeout(PATIENCE).unwrap();
+        let (gateway, media) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+        let relay = Relay::start(gateway, media, 1).unwrap();
+        (tcp, udp, relay)
+    }
+
+    #[test]
+    fn each_client_has_a_port_of_its_own_at_the_server_and_gets_its_own_answers() {
+        let (_tcp, server, relay) = servers();
+        let mut ports = Vec::new();
+        for word in [b"one", b"two"] {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(PATIENCE).unwrap();
+            client.send_to(word, relay.detour().media).unwrap();
+            let mut buffer = [0; 8];
+            let (length, from) = server.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], word);
+            server.send_to(b"back", from).unwrap();
+            assert_eq!(client.recv(&mut buffer).unwrap(), 4);
+            ports.push(from.port());
+        }
+        assert_ne!(ports[0], ports[1]);
+    }
+
+    #[test]
+    fn streams_arrive_whole_in_whatever_pieces_and_end_where_they_ended() {
+        let (server, _udp, relay) = servers();
+        let streams = Streams { piece: 7, ..Streams::default() };
+        relay.set(Weather { streams, ..Weather::default() });
+        let said: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        let mut client = TcpStream::connect(relay.detour().gateway).unwrap();
+        client.set_read_timeout(PATIENCE).unwrap();
+        client.write_all(&said).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let (mut far, _) = server.accept().unwrap();
+        far.set_read_timeout(PATIENCE).unwrap();
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, said);
+        far.write_all(b"answer").unwrap();
+        drop(far);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "answer");
+    }
+}
