@@ -87,6 +87,10 @@ struct Scene<'a> {
     clients: usize,
     /// Who is there from the beginning; the others are late.
     early: usize,
+    /// Whether only what does not depend on the machine's speed is judged.
+    smoke: bool,
+    /// What did not hold besides what must hold for all faults.
+    broken: Vec<&'static str>,
 }
 
 /// Runs the faults; whether all that ran held.
@@ -126,7 +130,8 @@ fn play(common: &Common, options: &Options, fault: &Fault, clients: usize) -> Re
         false => None,
     };
     let world = World::new(&site, server, clients, relay.as_ref().map(Relay::detour))?;
-    let mut scene = Scene { world, relay, site: &site, options, clients, early };
+    let (site, smoke, broken) = (&site, common.smoke, Vec::new());
+    let mut scene = Scene { world, relay, site, options, clients, early, smoke, broken };
     scene.world.assemble(early)?;
     scene.world.run_for(BEFORE)?;
     let notes = match (fault.make)(&mut scene) {
@@ -140,7 +145,12 @@ fn play(common: &Common, options: &Options, fault: &Fault, clients: usize) -> Re
     scene.world.run_until(LIMIT, heard)?;
     scene.world.run_for(AFTER)?;
     let goal = if common.smoke { LIMIT } else { fault.goal };
-    Ok(judge(&scene.world, goal, &notes))
+    let mut verdict = judge(&scene.world, goal, &notes);
+    for what in scene.broken {
+        verdict.held = false;
+        verdict.words += &format!("; BROKEN: {what}");
+    }
+    Ok(verdict)
 }
 
 fn judge(world: &World, goal: Duration, notes: &str) -> Verdict {
@@ -189,6 +199,27 @@ impl Scene<'_> {
         Ok(format!("during it {meanwhile}, {loss:.1} % of frames lost"))
     }
 
+    /// As [`Self::endure`], where those who are in voice must hear each other meanwhile.
+    fn endure_audibly(&mut self, time: Duration) -> Result<String> {
+        let meanwhile = self.endure(time)?;
+        let audible = self.world.judge.audible_after().is_some();
+        self.expect(audible || self.smoke, "not everybody was audible during it");
+        Ok(meanwhile)
+    }
+
+    /// Connections that ended since there had been so many, which must be none.
+    fn expect_none_lost(&mut self, before: u64) -> u64 {
+        let lost = self.world.record(None).lost - before;
+        self.expect(lost == 0, "connections ended");
+        lost
+    }
+
+    fn expect(&mut self, holds: bool, what: &'static str) {
+        if !holds {
+            self.broken.push(what);
+        }
+    }
+
     const fn time(&self) -> Duration {
         Duration::from_secs(self.options.seconds)
     }
@@ -232,12 +263,12 @@ fn kill_chat_server(scene: &mut Scene<'_>) -> Result<String> {
     let away = scene.time();
     let lost = scene.world.record(None).lost;
     scene.world.chat.crash(away);
-    let meanwhile = scene.endure(away)?;
+    let meanwhile = scene.endure_audibly(away)?;
     if !scene.world.run_until(LIMIT, |world| world.chat.is_ready())? {
         bail!("the chat server did not get back in");
     }
     scene.mark();
-    let lost = scene.world.record(None).lost - lost;
+    let lost = scene.expect_none_lost(lost);
     Ok(format!("{meanwhile}, {lost} connections lost"))
 }
 
@@ -257,7 +288,7 @@ fn lose(scene: &mut Scene<'_>) -> Result<String> {
     // Where packets arrive: a sender is not to be told that one was lost.
     drop_arrivals(&mut undo, true, &link.server)?;
     drop_arrivals(&mut undo, false, &link.client)?;
-    let meanwhile = scene.endure(scene.time())?;
+    let meanwhile = scene.endure_audibly(scene.time())?;
     drop(undo);
     scene.mark();
     Ok(meanwhile)
@@ -312,7 +343,7 @@ fn rebind(scene: &mut Scene<'_>) -> Result<String> {
     let meanwhile = scene.endure(Duration::from_secs(2))?;
     scene.world.rebind()?;
     scene.mark();
-    let lost = scene.world.record(None).lost - before.lost;
+    let lost = scene.expect_none_lost(before.lost);
     Ok(format!("after a first one too ({meanwhile}), {lost} connections lost"))
 }
 
@@ -368,7 +399,7 @@ fn starve_of_descriptors(scene: &mut Scene<'_>) -> Result<String> {
     site::run(&["prlimit", &pid, "--nofile=64:"])?;
     let (early, clients) = (scene.early, scene.clients);
     scene.world.members[early..].iter_mut().for_each(Member::want);
-    let meanwhile = scene.endure(scene.time())?;
+    let meanwhile = scene.endure_audibly(scene.time())?;
     let live = scene.world.count_live();
     let lost = scene.world.record(None).lost - before.lost;
     site::run(&["prlimit", &pid, &format!("--nofile={limit}:")])?;
@@ -451,7 +482,7 @@ fn swap_certificate(scene: &mut Scene<'_>) -> Result<String> {
     scene.mark();
     let all = |world: &mut World| world.count_live() == clients;
     scene.world.run_until(LIMIT, all)?;
-    let lost = scene.world.record(None).lost - lost;
+    let lost = scene.expect_none_lost(lost);
     Ok(format!(
         "{lost} connections lost; {} newcomers who trust the new certificate alone",
         clients - early

@@ -20,8 +20,8 @@ use mio::{Registry, Token};
 
 use crate::judge::Seat;
 
-/// How long a user looks at "connecting" before joining again.
-const PATIENCE: Duration = Duration::from_secs(12);
+/// How long a user looks at "connecting" before joining again: longer than a library tries.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// When a library gave up, its user notices after this.
 const NOTICE: Duration = Duration::from_secs(3);
 /// Its speaking flags change this often, which is what everybody in its channel is told by a
