@@ -13,20 +13,40 @@ pub struct Development {
     pub ca: String,
 }
 
+/// Files for a server, as PEM.
+#[derive(Debug)]
+pub struct Files {
+    /// The CA that clients have to trust.
+    pub ca: String,
+    /// The server's certificate.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
 /// Makes a CA and a certificate for `localhost` and `127.0.0.1`.
 ///
 /// # Errors
 /// When the cryptographic library refuses, which it does not.
 pub fn certificate() -> Result<Development> {
+    let Files { ca, certificate, key } = files(&["localhost", "127.0.0.1"])?;
+    let identity = TlsIdentity::from_pem(certificate.as_bytes(), key.as_bytes())?;
+    Ok(Development { identity, ca })
+}
+
+/// Makes a CA and a certificate for these names and addresses.
+///
+/// # Errors
+/// When one of them is neither.
+pub fn files(names: &[&str]) -> Result<Files> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, "lvsp development CA");
     let ca_key = KeyPair::generate()?;
     let ca = params.self_signed(&ca_key)?.pem();
     let issuer = Issuer::new(params, ca_key);
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let key = KeyPair::generate()?;
     let leaf = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
-    let identity = TlsIdentity::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes())?;
-    Ok(Development { identity, ca })
+    Ok(Files { ca, certificate: leaf.pem(), key: key.serialize_pem() })
 }

@@ -25,6 +25,7 @@ mod logging;
 mod media_thread;
 pub mod memory;
 mod outbox;
+pub mod peers;
 mod pulse;
 mod queue;
 mod runtime;

@@ -151,15 +151,28 @@ fn both_roles_resume_after_a_lost_connection() {
     let (mut chat, control) = chat_server(&mut world, false);
     let ticket = place(&mut world, &mut chat, control, 10);
     let mut ann = sit(&mut world, ticket, 8, Mode::Aes256GcmRtpSize);
+    let ticket = place(&mut world, &mut chat, control, 11);
+    let mut bob = sit(&mut world, ticket, 8, Mode::Aes256GcmRtpSize);
+    bob.client.set_speaking(1);
+    exchange!(world, bob.client, bob.conn);
+    exchange!(world, ann.client, ann.conn);
+    while ann.client.poll_event().is_some() {}
 
     world.server.handle_eof(world.now, ann.conn);
     ann.client.handle_eof(world.now);
     assert_eq!(ann.client.poll_event(), Some(VoiceEvent::Closed { code: None }));
+    bob.client.set_speaking(0);
+    exchange!(world, bob.client, bob.conn);
     world.advance(Duration::from_secs(20));
     ann.client.reconnect(None, "localhost", entropy().as_mut()).expect("plain TCP");
     ann.conn = accept(&mut world, Plane::Gateway, 99);
     exchange!(world, ann.client, ann.conn);
     assert_eq!(ann.client.poll_event(), Some(VoiceEvent::Resumed));
+    let missed = ann.client.poll_event();
+    assert!(matches!(missed, Some(VoiceEvent::Speaking { flags: 0, .. })), "{missed:?}");
+    let numbering = ann.client.numbering();
+    assert!(numbering.arrived >= 3, "presence and speaking flags are numbered: {numbering:?}");
+    assert_eq!((numbering.missed, numbering.repeated), (0, 0));
 
     world.server.handle_eof(world.now, control);
     chat.handle_eof(world.now);

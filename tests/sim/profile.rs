@@ -8,7 +8,7 @@ use lvsp_core::crypto::mode::Mode;
 /// A client library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Profile {
-    /// @discordjs/voice: version 8, AES, resumes on a bare end and on 4015, else joins anew.
+    /// @discordjs/voice: version 8, AES, resumes on a bare end and on 4015, once, else joins anew.
     DiscordJs,
     /// songbird: version 4, AES; after a refused Resume it identifies with the token it has.
     Songbird,
@@ -20,9 +20,12 @@ pub enum Profile {
     Hostile,
 }
 
+/// Pauses between tries to connect again, in milliseconds, as songbird makes them.
+pub const BACK_OFF_MS: [u64; 5] = [250, 500, 1_200, 3_000, 7_000];
+
 /// What a client does after its connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Next {
+pub enum Next {
     /// A new connection, and Resume.
     Resume,
     /// A new connection, and Identify with the token it has.
@@ -50,14 +53,18 @@ impl Profile {
         }
     }
 
-    pub(crate) const fn version(self) -> u8 {
+    /// The version of the voice gateway that it speaks.
+    #[must_use]
+    pub const fn version(self) -> u8 {
         match self {
             Self::Songbird => 4,
             Self::DiscordJs | Self::DiscordPy | Self::Koe | Self::Hostile => 8,
         }
     }
 
-    pub(crate) const fn mode(self) -> Mode {
+    /// The transport mode that it asks for.
+    #[must_use]
+    pub const fn mode(self) -> Mode {
         match self {
             Self::DiscordPy => Mode::XChaCha20Poly1305RtpSize,
             Self::DiscordJs | Self::Songbird | Self::Koe | Self::Hostile => Mode::Aes256GcmRtpSize,
@@ -65,12 +72,14 @@ impl Profile {
     }
 
     /// Whether it writes its nonce counter in the other byte order.
-    pub(crate) const fn little_endian(self) -> bool {
+    #[must_use]
+    pub const fn little_endian(self) -> bool {
         matches!(self, Self::Koe)
     }
 
     /// How often it asks for its address: once, or until there is an answer.
-    pub(crate) const fn discovery_tries(self) -> u32 {
+    #[must_use]
+    pub const fn discovery_tries(self) -> u32 {
         match self {
             Self::Koe => 10,
             Self::DiscordJs | Self::Songbird | Self::DiscordPy | Self::Hostile => 1,
@@ -78,15 +87,17 @@ impl Profile {
     }
 
     /// Whether it ends a connection on which heartbeats are not answered.
-    pub(crate) const fn notices_missed_answers(self) -> bool {
+    #[must_use]
+    pub const fn notices_missed_answers(self) -> bool {
         !matches!(self, Self::Songbird)
     }
 
     /// What it does when its connection ended with this code, `None` for a bare end.
-    pub(crate) fn after(self, code: Option<u16>, resuming: bool) -> Next {
+    #[must_use]
+    pub fn after(self, code: Option<u16>, resuming: bool) -> Next {
         let bare = code.is_none_or(|code| code < 4_000);
         match self {
-            Self::DiscordJs if bare || code == Some(4_015) => Next::Resume,
+            Self::DiscordJs if !resuming && (bare || code == Some(4_015)) => Next::Resume,
             Self::DiscordJs if code == Some(4_014) => Next::Leave,
             Self::DiscordJs | Self::Hostile => Next::Rejoin,
             Self::Songbird if resuming => Next::Identify,

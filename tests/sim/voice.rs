@@ -11,13 +11,11 @@ use crate::kit::{Event, GUILD, Kit, MILLI, SECOND, Ticket, Who, host_of, user_of
 use crate::link::{Heard, Link};
 use crate::media::{Media, payload, read_payload};
 use crate::network::{Way, Wire};
-use crate::profile::{Next, Profile};
+use crate::profile::{BACK_OFF_MS, Next, Profile};
 
 const FRAME_US: u64 = 20 * MILLI;
 /// How long a human looks at "connecting" before trying again.
 const PATIENCE_US: u64 = 5 * SECOND;
-/// Pauses between tries, as songbird makes them.
-const BACK_OFF_MS: [u64; 5] = [250, 500, 1_200, 3_000, 7_000];
 
 /// What a client keeps over a Resume.
 pub(crate) struct Session {

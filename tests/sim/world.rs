@@ -374,7 +374,8 @@ impl World {
         }
     }
 
-    /// Whether each client was told of exactly those who are there.
+    /// Whether each client was told of exactly those who are there, and of their SSRCs: nobody's first
+    /// packet is a stranger's.
     fn check_presence(&mut self) {
         let wrong = self.legal().find_map(|voice| {
             let session = voice.session.as_ref()?;
@@ -386,14 +387,21 @@ impl World {
                 let there = self.chat.knows(**user).map(|(channel, _)| channel);
                 there != voice.wanted
             });
-            let missing = missing.map(|other| {
-                format!("voice {} was not told of voice {}", voice.index, other.index)
+            let nameless = session.present.iter().find(|user| {
+                let flags = self.chat.knows(**user).map_or(0, |(_, flags)| flags);
+                flags & (MUTE | SUPPRESS) == 0 && !session.knows(**user)
             });
-            missing.or_else(|| {
-                strange.map(|user| {
-                    format!("voice {} was told of {user}, who is not there", voice.index)
+            let index = voice.index;
+            missing
+                .map(|other| format!("voice {index} was not told of voice {}", other.index))
+                .or_else(|| {
+                    strange
+                        .map(|user| format!("voice {index} was told of {user}, who is not there"))
                 })
-            })
+                .or_else(|| {
+                    nameless
+                        .map(|user| format!("voice {index} was not told whose SSRC is {user}'s"))
+                })
         });
         if let Some(what) = wrong {
             self.kit.oracle.fault(format!("{what} (I9)"));

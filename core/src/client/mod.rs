@@ -13,7 +13,7 @@ mod voice_client;
 mod voice_media;
 
 pub use chat_server::{ChatEvent, ChatServer};
-pub use voice_client::{Ticket, VoiceClient, VoiceEvent};
+pub use voice_client::{Numbering, Ticket, VoiceClient, VoiceEvent};
 pub use voice_media::Frame;
 
 use crate::limits::Limits;

@@ -72,6 +72,35 @@ pub enum VoiceEvent {
     },
 }
 
+/// How a session's numbered messages arrived: each number should come once and in order, over
+/// resumes as well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Numbering {
+    /// Messages that carried a number.
+    pub arrived: u64,
+    /// Numbers that were skipped.
+    pub missed: u64,
+    /// Messages that came with a number of earlier ones.
+    pub repeated: u64,
+}
+
+impl Numbering {
+    /// Holds a number against the newest one; what is the newest then. Numbers begin with 1, and
+    /// 1 follows the largest.
+    fn note(&mut self, newest: Option<u16>, seq: u16) -> u16 {
+        self.arrived += 1;
+        let expected = newest.unwrap_or(0).checked_add(1).unwrap_or(1);
+        let ahead = seq.wrapping_sub(expected);
+        // Half of the numbers lie ahead of the expected one, half behind it.
+        if ahead < 0x8000 {
+            self.missed += u64::from(ahead);
+            return seq;
+        }
+        self.repeated += 1;
+        newest.unwrap_or(0)
+    }
+}
+
 #[derive(Debug)]
 struct Discovery {
     tries: u32,
@@ -96,6 +125,7 @@ pub struct VoiceClient {
     heartbeat: Option<(Timestamp, Duration)>,
     /// The newest number that arrived.
     seq: Option<u16>,
+    numbering: Numbering,
     transmits: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<VoiceEvent>,
 }
@@ -129,6 +159,7 @@ impl VoiceClient {
             users: BTreeMap::new(),
             heartbeat: None,
             seq: None,
+            numbering: Numbering::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         })
@@ -213,6 +244,12 @@ impl VoiceClient {
     }
 
     // --- outputs ---
+
+    /// How the numbered messages of this session arrived so far.
+    #[must_use]
+    pub const fn numbering(&self) -> Numbering {
+        self.numbering
+    }
 
     /// Bytes to write to the TCP connection.
     #[must_use]
@@ -299,7 +336,9 @@ impl VoiceClient {
 
     fn hear(&mut self, now: Timestamp, text: &str) {
         let Ok((message, seq)) = ServerMessage::parse(text, JSON_DEPTH) else { return };
-        self.seq = seq.or(self.seq);
+        if let Some(seq) = seq {
+            self.seq = Some(self.numbering.note(self.seq, seq));
+        }
         match message {
             ServerMessage::Hello { heartbeat_interval_ms, .. } => {
                 let interval = Duration::from_millis(heartbeat_interval_ms);
@@ -343,4 +382,30 @@ fn open(
 ) -> Result<Transport, TlsError> {
     let target = format!("/?v={}", version.number());
     Transport::connect(tls, host, &target, entropy.bytes(), transport_config())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Missed and repeated numbers among these.
+    fn irregular(numbers: &[u16]) -> (u64, u64) {
+        let mut numbering = Numbering::default();
+        let mut newest = None;
+        for seq in numbers {
+            newest = Some(numbering.note(newest, *seq));
+        }
+        assert_eq!(numbering.arrived, numbers.len() as u64);
+        (numbering.missed, numbering.repeated)
+    }
+
+    #[test]
+    fn skipped_and_repeated_numbers_are_counted() {
+        assert_eq!(irregular(&[1, 2, 3]), (0, 0));
+        assert_eq!(irregular(&[2, 3]), (1, 0));
+        assert_eq!(irregular(&[1, 2, 5, 6]), (2, 0));
+        assert_eq!(irregular(&[1, 2, 3, 2, 3, 4]), (0, 2));
+        let wrap: Vec<u16> = (1..=u16::MAX).chain([1, 2]).collect();
+        assert_eq!(irregular(&wrap), (0, 0));
+    }
 }

@@ -17,12 +17,12 @@ use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::gateway::Version;
 
-use super::cast::{Fault, Seat};
+use super::cast::{Fault, Part, Seat};
 use super::news::{Heard, News};
-use super::payload::{Part, Payload};
-use super::peer::{Peer, Role, ending};
+use super::peer::{Peer, ending};
 use crate::clock;
 use crate::entropy::OsEntropy;
+use crate::peers::{Payload, Role};
 
 /// From one frame to the next.
 const FRAME: Duration = Duration::from_millis(20);
@@ -112,7 +112,8 @@ impl Caller {
             let (index, Talk { part, frames }) = (speech.next, speech.talk);
             speech.next += 1;
             speech.due = speech.due + FRAME;
-            let payload = Payload { speaker: self.seat.user, part, index, sent: clock::now() };
+            let payload =
+                Payload { speaker: self.seat.user, part: part.number(), index, sent: clock::now() };
             let mut bytes = payload.encode();
             if self.seat.fault == Some(Fault::Corrupt) && index % FAULTY == 0 {
                 bytes.reverse();

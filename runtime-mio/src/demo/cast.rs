@@ -8,8 +8,6 @@ use clap::ValueEnum;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, GuildId, UserId};
 
-use super::payload::Part;
-
 /// The guild of both channels.
 pub(super) const GUILD: GuildId = match GuildId::new(900) {
     Some(id) => id,
@@ -28,6 +26,32 @@ const ELI: UserId = user(22);
 pub(super) const MUTED: UserId = BOB;
 /// How much of a talk is said once more after the mute, in frames.
 const AFTER_MUTE: u32 = 25;
+
+/// When something is said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Part {
+    /// Everybody talks.
+    Talk,
+    /// Everybody talks on, but one is muted.
+    AfterMute,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 2] = [Self::Talk, Self::AfterMute];
+
+    /// The number that payloads name it by.
+    pub(super) const fn number(self) -> u64 {
+        match self {
+            Self::Talk => 0,
+            Self::AfterMute => 1,
+        }
+    }
+
+    /// The part of a number.
+    pub(super) fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.number() == number)
+    }
+}
 
 /// What goes wrong on purpose, to see that the verdict notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -10,14 +10,13 @@ use std::time::Duration;
 use anyhow::Result;
 use lvsp_core::client::{ChatEvent, ChatServer, Ticket};
 use lvsp_core::ids::{ChannelId, UserId};
-use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceInfo, VoiceRequest};
 use lvsp_core::wire::secret::Secret;
 
 use super::cast::{A, B, GUILD};
 use super::news::News;
-use super::peer::{Peer, Role, ending};
+use super::peer::{Peer, ending};
 use crate::clock;
 use crate::entropy::OsEntropy;
 
@@ -125,31 +124,5 @@ impl Chat {
         };
         let _ = self.news.send(news);
         None
-    }
-}
-
-impl Role for ChatServer {
-    fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8]) {
-        self.handle_bytes(now, bytes);
-    }
-
-    fn handle_eof(&mut self, now: Timestamp) {
-        self.handle_eof(now);
-    }
-
-    fn handle_timeout(&mut self, now: Timestamp) {
-        self.handle_timeout(now);
-    }
-
-    fn outbound(&self) -> &[u8] {
-        self.outbound()
-    }
-
-    fn consume(&mut self, written: usize) {
-        self.consume(written);
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        self.poll_timeout()
     }
 }

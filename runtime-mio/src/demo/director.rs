@@ -17,10 +17,9 @@ use lvsp_core::ids::UserId;
 use lvsp_core::transport::TlsTrust;
 
 use super::caller::{Caller, Talk};
-use super::cast::{A, Cast, Fault, MUTED};
+use super::cast::{A, Cast, Fault, MUTED, Part};
 use super::chat::{Chat, Mute};
 use super::news::News;
-use super::payload::Part;
 use super::table::{self, Screen, State};
 use super::tally::Tally;
 use super::verdict::{self, Verdict};

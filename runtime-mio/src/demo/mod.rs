@@ -9,8 +9,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `cast` | who takes part, who is to hear whom, whom a fault befalls |
-//! | `payload` | what is said |
-//! | `peer` | when bytes move between a role and its sockets |
+//! | `peer` | when bytes move between a role and its sockets (`crate::peers`) |
 //! | `chat`, `caller` | what the two roles do |
 //! | `director` | what happens in which order, and how long it may take |
 //! | `tally`, `verdict` | what was heard; what is wrong with that |
@@ -21,7 +20,6 @@ mod cast;
 mod chat;
 mod director;
 mod news;
-mod payload;
 mod peer;
 mod table;
 mod tally;

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use super::cast::Cast;
-use super::payload::Part;
+use super::cast::Part;
 use super::tally::{Lane, Pair, Tally};
 use super::verdict::{is_due, name};
 
@@ -128,13 +128,13 @@ mod tests {
     use lvsp_core::time::Timestamp;
 
     use super::super::news::Heard;
-    use super::super::payload::Payload;
     use super::*;
+    use crate::peers::Payload;
 
     fn hear(tally: &mut Tally, speaker: u64, part: Part, index: u32) {
         let speaker = UserId::new(speaker).unwrap();
         let sent = Timestamp::ZERO;
-        let payload = Payload { speaker, part, index, sent }.encode();
+        let payload = Payload { speaker, part: part.number(), index, sent }.encode();
         let at = Timestamp::from_micros(1_500);
         let listener = UserId::new(11).unwrap();
         tally.note(&Heard { listener, named: Some(speaker), payload, at });

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use lvsp_core::ids::UserId;
 
+use super::cast::Part;
 use super::news::Heard;
-use super::payload::{Part, Payload};
+use crate::peers::Payload;
 
 /// Who heard, and whom; `None` for a payload that tells nobody's name.
 pub(super) type Pair = (UserId, Option<UserId>);
@@ -42,14 +43,15 @@ impl Tally {
         let payload = Payload::parse(&heard.payload);
         let speaker = payload.map_or(heard.named, |payload| Some(payload.speaker));
         let lane = self.lanes.entry((heard.listener, speaker)).or_default();
-        let Some(payload) = payload else {
+        let part = payload.and_then(|payload| Part::from_number(payload.part));
+        let (Some(payload), Some(part)) = (payload, part) else {
             lane.corrupt += 1;
             return;
         };
         if heard.named != speaker {
             lane.misnamed += 1;
         }
-        let place = (payload.part, payload.index);
+        let place = (part, payload.index);
         let newest = lane.seen.last().copied();
         if !lane.seen.insert(place) {
             lane.duplicates += 1;
@@ -115,7 +117,8 @@ mod tests {
 
     fn frame(index: u32, latency_us: u64) -> Heard {
         let sent = Timestamp::from_micros(1_000);
-        let payload = Payload { speaker: user(2), part: Part::Talk, index, sent }.encode();
+        let part = Part::Talk.number();
+        let payload = Payload { speaker: user(2), part, index, sent }.encode();
         let at = Timestamp::from_micros(1_000 + latency_us);
         Heard { listener: user(1), named: Some(user(2)), payload, at }
     }

@@ -8,8 +8,7 @@ use std::fmt;
 
 use lvsp_core::ids::UserId;
 
-use super::cast::{Cast, MUTED};
-use super::payload::Part;
+use super::cast::{Cast, MUTED, Part};
 use super::tally::{Lane, Pair, Tally};
 
 /// How the demonstration ended.
@@ -146,12 +145,13 @@ mod tests {
     use lvsp_core::time::Timestamp;
 
     use super::super::news::Heard;
-    use super::super::payload::Payload;
     use super::*;
+    use crate::peers::Payload;
 
     /// A frame that `listener` hears of `speaker`.
     fn frame(listener: u64, speaker: u64, part: Part, index: u32) -> Heard {
         let [listener, speaker] = [listener, speaker].map(|id| UserId::new(id).unwrap());
+        let part = part.number();
         let payload = Payload { speaker, part, index, sent: Timestamp::ZERO }.encode();
         Heard { listener, named: Some(speaker), payload, at: Timestamp::ZERO }
     }

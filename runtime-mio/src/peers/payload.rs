@@ -1,7 +1,7 @@
 //! What is said: payloads that prove by themselves who said what and when, and that they are whole.
 //!
 //! ```text
-//! speaker 8 | part 1 | index 4 | sent 8 | SHA-256 of all the rest 32 | filler 60 to 200
+//! speaker 8 | part 8 | index 4 | sent 8 | SHA-256 of all the rest 32 | filler 60 to 200
 //! ```
 //!
 //! Numbers are big-endian. The filler is a function of speaker, part and index; its length varies
@@ -12,44 +12,31 @@ use lvsp_core::ids::UserId;
 use lvsp_core::time::Timestamp;
 use sha2::{Digest, Sha256};
 
-const HEAD_BYTES: usize = 21;
+const HEAD_BYTES: usize = 28;
 const DIGEST_BYTES: usize = 32;
 const FILLER_BYTES_MIN: usize = 60;
 const FILLER_BYTES_MAX: usize = 200;
 
-/// When something is said.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Part {
-    /// Everybody talks.
-    Talk,
-    /// Everybody talks on, but one is muted.
-    AfterMute,
-}
-
-impl Part {
-    pub(super) const ALL: [Self; 2] = [Self::Talk, Self::AfterMute];
-}
-
 /// What one payload says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Payload {
-    pub(super) speaker: UserId,
-    pub(super) part: Part,
+pub struct Payload {
+    /// Who says it.
+    pub speaker: UserId,
+    /// What it belongs to: a part of a talk, or a channel, as whoever speaks numbers them.
+    pub part: u64,
     /// Counts from 0 in each part.
-    pub(super) index: u32,
+    pub index: u32,
     /// When it was made, a moment before it was sent.
-    pub(super) sent: Timestamp,
+    pub sent: Timestamp,
 }
 
 impl Payload {
     /// The bytes that are sent as an Opus frame.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + DIGEST_BYTES + FILLER_BYTES_MAX);
         bytes.extend_from_slice(&self.speaker.as_u64().to_be_bytes());
-        bytes.push(match self.part {
-            Part::Talk => 0,
-            Part::AfterMute => 1,
-        });
+        bytes.extend_from_slice(&self.part.to_be_bytes());
         bytes.extend_from_slice(&self.index.to_be_bytes());
         bytes.extend_from_slice(&self.sent.as_micros().to_be_bytes());
         let filler = self.filler();
@@ -59,30 +46,27 @@ impl Payload {
     }
 
     /// Reads a payload back; `None` unless every byte is as it was sent.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
         let (claimed, filler) = rest.split_at_checked(DIGEST_BYTES)?;
         if claimed != digest(head, filler) {
             return None;
         }
         let (speaker, head) = head.split_first_chunk()?;
-        let ([part], head) = head.split_first_chunk()?;
+        let (part, head) = head.split_first_chunk()?;
         let (index, sent) = head.split_first_chunk()?;
         Some(Self {
             speaker: UserId::new(u64::from_be_bytes(*speaker))?,
-            part: match part {
-                0 => Part::Talk,
-                1 => Part::AfterMute,
-                _ => return None,
-            },
+            part: u64::from_be_bytes(*part),
             index: u32::from_be_bytes(*index),
             sent: Timestamp::from_micros(u64::from_be_bytes(sent.try_into().ok()?)),
         })
     }
 
     fn filler(&self) -> Vec<u8> {
-        let part = u64::from(self.part == Part::AfterMute);
-        let seed = self.speaker.as_u64() << 33 | part << 32 | u64::from(self.index);
+        let seed = self.speaker.as_u64().rotate_left(40) ^ self.part.rotate_left(20);
+        let seed = seed ^ u64::from(self.index);
         let mut random = SeededEntropy::new(seed);
         let spread = (FILLER_BYTES_MAX - FILLER_BYTES_MIN + 1) as u64;
         let length = FILLER_BYTES_MIN + usize::try_from(random.next_u64() % spread).unwrap_or(0);
@@ -102,7 +86,7 @@ mod tests {
 
     fn payload(index: u32) -> Payload {
         let sent = Timestamp::from_micros(1_234_567);
-        Payload { speaker: UserId::new(11).unwrap(), part: Part::AfterMute, index, sent }
+        Payload { speaker: UserId::new(11).unwrap(), part: 1_002, index, sent }
     }
 
     #[test]
