@@ -175,6 +175,37 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// A configuration with the defaults of everything but where clients find the server: calls go
+    /// on for five minutes without their chat server and for half a minute into a drain. There is
+    /// no chat server in it yet.
+    ///
+    /// ```
+    /// use lvsp_core::config::{Config, ControlClient};
+    /// use lvsp_core::crypto::auth::ControlSecret;
+    ///
+    /// let secret = ControlSecret::new("at least thirty-two random bytes".to_owned())?;
+    /// let relay = "203.0.113.7:50000".parse()?;
+    /// let config = Config {
+    ///     control_clients: vec![ControlClient::new("default".to_owned(), secret)],
+    ///     ..Config::new("voice.example.org:443".to_owned(), vec![relay])
+    /// };
+    /// config.validate()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn new(gateway_endpoint: String, relays: Vec<SocketAddrV4>) -> Self {
+        Self {
+            control_clients: Vec::new(),
+            control_grace: Duration::from_secs(300),
+            gateway_endpoint,
+            relays,
+            old_versions: false,
+            media: MediaConfig::default(),
+            drain: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+
     /// Checks that this can be served.
     ///
     /// # Errors

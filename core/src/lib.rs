@@ -32,7 +32,10 @@ pub mod limits;
 mod lvsp;
 pub mod media;
 pub mod output;
+pub mod pace;
 pub mod reasons;
+#[cfg(feature = "record")]
+pub mod record;
 mod replay_log;
 pub mod server;
 pub mod slab;

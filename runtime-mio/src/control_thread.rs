@@ -13,7 +13,7 @@ use std::time::Duration;
 use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
-use lvsp_core::server::Server;
+use lvsp_core::record::RecordedServer;
 use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -22,6 +22,7 @@ use crate::accept::Listeners;
 use crate::clock;
 use crate::logging;
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::runtime::Requests;
 use crate::tcp::{self, Progress, Tcp};
 use crate::turns::{Budgets, ControlCounters};
@@ -35,7 +36,7 @@ const CONNECTIONS: usize = 3;
 const READ_BYTES: usize = 16 * 1024;
 /// What the thread is made of.
 pub(crate) struct ControlThread {
-    server: Server,
+    server: RecordedServer,
     poll: Poll,
     listeners: Listeners,
     connections: Vec<Option<Tcp>>,
@@ -55,11 +56,12 @@ pub(crate) struct ControlThread {
     budgets: Budgets,
     counters: Arc<ControlCounters>,
     buffer: Vec<u8>,
+    sink: Option<Sink>,
 }
 
 /// What a control thread is given.
 pub(crate) struct Parts {
-    pub(crate) server: Server,
+    pub(crate) server: RecordedServer,
     pub(crate) poll: Poll,
     pub(crate) control: TcpListener,
     pub(crate) gateway: TcpListener,
@@ -72,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) handshakes_per_s: u64,
     /// Gateway connections at once.
     pub(crate) connections_max: usize,
+    /// Where the server's recording goes.
+    pub(crate) sink: Option<Sink>,
 }
 
 impl ControlThread {
@@ -99,6 +103,7 @@ impl ControlThread {
             budgets: parts.budgets,
             counters: parts.counters,
             buffer: vec![0; READ_BYTES],
+            sink: parts.sink,
         })
     }
 
@@ -172,6 +177,7 @@ impl ControlThread {
         }
         self.act();
         self.write();
+        self.save();
         self.counters.note_turn();
     }
 
@@ -330,6 +336,15 @@ impl ControlThread {
             self.writing.push_back(conn);
         }
         self.counters.write_bytes.note(written);
+    }
+
+    fn save(&mut self) {
+        if let Some(sink) = &mut self.sink
+            && !sink.write(&self.server.take_recording())
+        {
+            self.sink = None;
+            self.server.stop_recording();
+        }
     }
 
     fn forget(&mut self, conn: ConnId) {

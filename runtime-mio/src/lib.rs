@@ -19,8 +19,8 @@ pub mod development;
 mod entropy;
 mod logging;
 mod media_thread;
-mod outbox;
 mod queue;
+mod recording;
 mod runtime;
 mod sockets;
 #[allow(unsafe_code, reason = "what the standard library does not offer; the only such file")]

@@ -104,6 +104,7 @@ impl File {
             },
             limits: self.limits.clone(),
             budgets: Budgets::default(),
+            record: None,
         })
     }
 

@@ -56,6 +56,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
             ..Limits::default()
         },
         budgets: Budgets::default(),
+        record: None,
     }
 }
 
