@@ -288,3 +288,7 @@ fn give(socket: &UdpSocket, datagrams: &mut dyn Iterator<Item = (SocketAddr, &[u
     }
     Sent::Some(sent)
 }
+
+#[cfg(test)]
+#[path = "media_tests.rs"]
+mod tests;

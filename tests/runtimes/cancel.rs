@@ -17,10 +17,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use lvsp_core::config::Config;
-use lvsp_core::ids::GuildId;
-use lvsp_tokio::{Builder, Handle, Placement, Server};
+use lvsp_tokio::{Builder, Handle, Server};
+use tokio::time::timeout;
 
-use peers::{Chat, GUILD, Voice, channel, chat_servers, patient_limits, user};
+use peers::{Chat, Voice, chat_servers, patient_limits};
 
 const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 /// Far more than a call from its beginning to its end takes.
@@ -98,10 +98,9 @@ async fn drop_at(await_number: usize) -> bool {
         tokio::time::advance(pause).await;
     }
     drop(run);
-    // Nobody is served any more, and everybody who asks learns it at once.
-    let placement =
-        Placement { guild: GuildId::new(GUILD), ..Placement::new(user(9), channel(9)) };
-    handle.place(placement).await.unwrap_err();
+    // Nobody is served any more, and everybody who asks learns it instead of waiting.
+    let asked = timeout(Duration::from_secs(1), handle.stats()).await;
+    asked.expect("an answer at once").unwrap_err();
     handle.subscribe().unwrap_err();
     ended
 }

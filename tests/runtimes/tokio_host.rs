@@ -16,7 +16,9 @@ use lvsp_tokio::{BuildError, Builder, Handle, HandleError, News, Placement};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::peers::{GUILD, Link, Voice, channel, chat_servers, patient_limits, user, wait_for};
+use crate::peers::{
+    GUILD, Link, SECRET, Voice, channel, chat_servers, patient_limits, user, wait_for,
+};
 use crate::scenarios::{ANN, BOB, CHANNEL};
 
 const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -138,38 +140,66 @@ fn a_subscriber_that_never_reads_misses_events_by_count_and_media_loses_nothing(
     host.ends();
 }
 
+/// A chat server reads nothing until the sockets are full, makes a mistake, and closes its side:
+/// everything that was said to it before still comes, and last the reason.
 #[test]
 fn a_client_that_half_closes_still_receives_its_close_frame() {
-    let host = Host::start(|builder| builder);
-    // Large, so that what the server says does not fit into one write.
-    let transport = TransportConfig::new(&Limits::default(), 1 << 20);
-    let mut client = Transport::connect(None, "localhost", "/?v=8", [1; 16], transport).unwrap();
-    let mut link = Link::dial(host.handle.addresses().gateway);
-    let mut identified = false;
-    let closed = wait_for("the end", || {
+    let host = Host::start(|builder| builder.control(ANY));
+    let limits = TransportConfig::new(&Limits::default(), 1 << 20);
+    let mut client = Transport::connect(None, "localhost", "/", [1; 16], limits).unwrap();
+    let mut link = Link::dial(host.handle.addresses().control.unwrap());
+    let mut carry = |client: &mut Transport, reads: bool| {
         let written = link.write(client.outbound());
         client.consume(written);
-        if identified && client.outbound().is_empty() {
-            link.half_close();
-            identified = false;
+        if reads {
+            client.handle_bytes(&link.read());
+            if link.ended {
+                client.handle_eof();
+            }
         }
+        client.poll_event()
+    };
+    wait_for("READY", || {
+        let Some(TransportEvent::Text(text)) = carry(&mut client, true) else { return None };
+        if text.contains(r#""op":0"#) {
+            client.send_text(&format!(r#"{{"op": 1, "d": {{"token": "{SECRET}"}}}}"#));
+        }
+        text.contains(r#""op":3"#).then_some(())
+    });
+    let waiting = || host.runtime.block_on(host.handle.stats()).unwrap().census.outbound_bytes;
+    let mut bitrate = 8_000;
+    wait_for("the sockets to be full", || {
+        while client.outbound().len() < 65_536 {
+            bitrate += 1;
+            let info = format!(r#"{{"id": "{CHANNEL}", "bitrate": {bitrate}}}"#);
+            client.send_text(&format!(r#"{{"op": 6, "d": {{"type": 0, "info": {info}}}}}"#));
+        }
+        carry(&mut client, false);
+        (waiting() > 60_000).then_some(())
+    });
+    client.send_text("no JSON");
+    wait_for("everything to be written", || {
+        carry(&mut client, false);
+        client.outbound().is_empty().then_some(())
+    });
+    link.half_close();
+    let closed = wait_for("the end", || {
         client.handle_bytes(&link.read());
         if link.ended {
             client.handle_eof();
         }
-        match client.poll_event()? {
-            TransportEvent::Opened { .. } => {
-                client.send_text(r#"{"op": 0, "d": {}}"#);
-                identified = true;
-                None
+        while let Some(event) = client.poll_event() {
+            if let TransportEvent::Closed { code } = event {
+                return Some(code);
             }
-            TransportEvent::Closed { code } => Some(code),
-            _ => None,
         }
+        None
     });
-    assert_eq!(closed, Some(4020), "the reason is told although the client writes no more");
-    let gone = || host.runtime.block_on(host.handle.stats()).unwrap().census.connections == 0;
-    wait_for("the connection to be forgotten", || gone().then_some(()));
+    assert_eq!(closed, Some(4002), "the reason is told although the client writes no more");
+    wait_for("the connection to be forgotten", || {
+        let stats = host.runtime.block_on(host.handle.stats()).unwrap();
+        (stats.census.connections == 0).then_some(())
+    });
     host.handle.stop();
     host.ends();
 }
