@@ -29,7 +29,7 @@ use crate::recording::Sink;
 use crate::udp::Received;
 
 /// Datagrams handled in one turn.
-const DATAGRAMS: usize = 256;
+const DATAGRAMS: usize = 128;
 /// Commands applied in one turn.
 const COMMANDS: usize = 4_096;
 /// Events reported in one turn.

@@ -132,13 +132,8 @@ fn events_wait_for_room_and_none_is_lost() {
         for leg in &legs {
             let key = lvsp_core::crypto::cipher::MediaKey::new([7; 32]);
             let mode = lvsp_core::crypto::mode::Mode::Aes256GcmRtpSize;
-            let set = RelayCommand::SetKey {
-                leg: *leg,
-                mode,
-                key,
-                nonce_prefix: [0; 20],
-                claimed: None,
-            };
+            let set =
+                RelayCommand::SetKey { leg: *leg, mode, key, nonce_prefix: [0; 20], claimed: None };
             fixture.commands.try_send(set).unwrap();
         }
         let mut told = Vec::new();

@@ -52,8 +52,10 @@ impl Host {
     }
 
     fn place(&self, number: u64) -> VoiceInfo {
-        let placement =
-            Placement { guild: GuildId::new(GUILD), ..Placement::new(user(number), channel(CHANNEL)) };
+        let placement = Placement {
+            guild: GuildId::new(GUILD),
+            ..Placement::new(user(number), channel(CHANNEL))
+        };
         self.runtime.block_on(self.handle.place(placement)).unwrap()
     }
 
@@ -208,7 +210,8 @@ fn a_client_that_half_closes_still_receives_its_close_frame() {
 fn an_application_drives_channels_and_voice_states_without_lvsp() {
     let host = Host::start(|builder| builder);
     assert_eq!(host.handle.addresses().control, None);
-    let told = |future: &mut lvsp_tokio::Subscription| host.runtime.block_on(future.recv()).unwrap();
+    let told =
+        |future: &mut lvsp_tokio::Subscription| host.runtime.block_on(future.recv()).unwrap();
     let mut events = host.handle.subscribe().unwrap();
     let run = |future| host.runtime.block_on(future);
 

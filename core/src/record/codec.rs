@@ -35,10 +35,6 @@ impl<'a> Source<'a> {
         Self { bytes, at: 0 }
     }
 
-    pub(super) const fn position(&self) -> usize {
-        self.at
-    }
-
     pub(super) const fn corrupt(&self, what: &'static str) -> Corrupt {
         Corrupt { at: self.at, what }
     }
@@ -56,22 +52,33 @@ impl<'a> Source<'a> {
         Ok(array)
     }
 
-    /// A whole record; `None` when what is left is none.
-    pub(super) fn record<R: Record>(&mut self) -> Result<Option<R>, Corrupt> {
+    /// The kind of the next record and its body; `None` when what is left is no whole record.
+    fn whole(&mut self) -> Option<(u8, Source<'a>)> {
         let mut ahead = self.clone();
-        let (Ok([kind]), Ok(length)) = (ahead.array(), u32::take(&mut ahead)) else {
-            return Ok(None);
-        };
+        let [kind] = ahead.array().ok()?;
+        let length = u32::take(&mut ahead).ok()?;
         let start = ahead.at;
-        let Ok(body) = ahead.bytes(length as usize) else { return Ok(None) };
+        ahead.bytes(length as usize).ok()?;
+        self.at = ahead.at;
         // Positions stay those in the whole recording.
-        let mut body = Source { bytes: &self.bytes[..start + body.len()], at: start };
+        Some((kind, Source { bytes: &self.bytes[..ahead.at], at: start }))
+    }
+
+    /// The next record; `None` when what is left is no whole one.
+    pub(super) fn record<R: Record>(&mut self) -> Result<Option<R>, Corrupt> {
+        let Some((kind, mut body)) = self.whole() else { return Ok(None) };
         let record = R::take(kind, &mut body)?;
-        if body.at != ahead.at {
+        if body.at != self.at {
             return Err(body.corrupt("a record is longer than its fields"));
         }
-        *self = ahead;
         Ok(Some(record))
+    }
+
+    /// Where the last whole record ends.
+    pub(super) fn end_of_records(&self) -> usize {
+        let mut ahead = self.clone();
+        while ahead.whole().is_some() {}
+        ahead.at
     }
 }
 

@@ -10,7 +10,7 @@ use super::relay::RelayRecord;
 use super::server::ServerRecord;
 use super::setup::{RelaySetup, ServerSetup};
 use super::{MAGIC, RecordedRelay, RecordedServer, VERSION};
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, SeededEntropy};
 use crate::ids::RelayId;
 use crate::media::{Filled, TransmitBatch};
 use crate::time::Timestamp;
@@ -70,11 +70,18 @@ pub fn replay(recording: &[u8]) -> Result<Replayed, ReplayError> {
         return Err(ReplayError::Version(version));
     }
     let setup = Vec::take(&mut source)?;
-    match machine {
-        0 => replay_server(&setup, Comparison::new(recording, source)),
-        1 => replay_relay(&setup, Comparison::new(recording, source)),
-        _ => Err(source.corrupt("neither of a server nor of a relay").into()),
-    }
+    // What is no whole record at the end cannot be compared either.
+    let (whole, rest) = recording.split_at(source.end_of_records());
+    let comparison = Comparison::new(whole, source);
+    let mut replayed = match machine {
+        0 => replay_server(&setup, comparison),
+        1 => replay_relay(&setup, comparison),
+        _ => {
+            Err(Corrupt { at: MAGIC.len() + 1, what: "neither of a server nor of a relay" }.into())
+        }
+    }?;
+    replayed.rest = rest.len();
+    Ok(replayed)
 }
 
 /// How far two recordings are equal.
@@ -103,25 +110,26 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Everything that can be replayed was, and the new machine said all of it.
-    fn finish(mut self) -> Result<Replayed, ReplayError> {
-        let read = self.source.position();
-        if self.equal < read {
+    /// Everything was fed; the new machine has to have said everything that the old one said.
+    fn finish(self) -> Result<Replayed, ReplayError> {
+        if self.equal < self.recording.len() {
             let inputs = self.replayed.inputs;
             return Err(ReplayError::Diverged { at: self.equal, inputs });
         }
-        self.replayed.rest = self.recording.len() - read;
         Ok(self.replayed)
     }
 }
 
-/// The random bytes of a recording, once more.
-struct Played(VecDeque<u8>);
+/// The random bytes of a recording, once more. Behind them come others, because a machine may go
+/// on asking until it is given a number that is free.
+struct Played(VecDeque<u8>, SeededEntropy);
 
 impl Entropy for Played {
     fn fill(&mut self, buffer: &mut [u8]) {
+        self.1.fill(buffer);
         // More than was recorded is a divergence, which the comparison finds.
-        buffer.fill_with(|| self.0.pop_front().unwrap_or(0));
+        let count = self.0.len().min(buffer.len());
+        buffer.iter_mut().zip(self.0.drain(..count)).for_each(|(byte, played)| *byte = played);
     }
 }
 
@@ -136,8 +144,8 @@ fn replay_server(setup: &[u8], mut comparison: Comparison<'_>) -> Result<Replaye
         }
     }
     let config = setup.into_config().map_err(unusable)?;
-    let mut server =
-        RecordedServer::new(config, Box::new(Played(drawn)), now, true).map_err(unusable)?;
+    let entropy = Box::new(Played(drawn, SeededEntropy::new(0)));
+    let mut server = RecordedServer::new(config, entropy, now, true).map_err(unusable)?;
     comparison.compare(&server.take_recording())?;
     while let Some(record) = comparison.source.record()? {
         if feed_server(&mut server, record)? {
