@@ -44,38 +44,38 @@ impl Tcp {
     }
 
     /// Reads once.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Progress {
-        let mut look = Context::from_waker(&self.waker);
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> Progress {
         match settle(|| self.stream.try_read(buffer)) {
             Progress::Bytes(0) => Progress::HalfClosed,
-            Progress::Blocked => match self.stream.poll_read_ready(&mut look) {
-                Poll::Pending => Progress::Blocked,
-                Poll::Ready(Ok(())) => {
-                    self.bell.list();
-                    Progress::Blocked
-                }
-                Poll::Ready(Err(_)) => Progress::Broken,
-            },
-            progress => progress,
+            Progress::Blocked => self.wait(TcpStream::poll_read_ready),
+            progress @ (Progress::Bytes(_) | Progress::HalfClosed | Progress::Broken) => progress,
         }
     }
 
     /// Writes once.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Progress {
-        let mut look = Context::from_waker(&self.waker);
         let progress = match settle(|| self.stream.try_write(bytes)) {
-            Progress::Blocked => match self.stream.poll_write_ready(&mut look) {
-                Poll::Pending => Progress::Blocked,
-                Poll::Ready(Ok(())) => {
-                    self.bell.list();
-                    Progress::Blocked
-                }
-                Poll::Ready(Err(_)) => Progress::Broken,
-            },
-            progress => progress,
+            Progress::Blocked => self.wait(TcpStream::poll_write_ready),
+            progress @ (Progress::Bytes(_) | Progress::HalfClosed | Progress::Broken) => progress,
         };
         self.blocked = progress == Progress::Blocked;
         progress
+    }
+
+    /// Has the bell rung when the socket is ready.
+    fn wait(
+        &self,
+        ready: impl FnOnce(&TcpStream, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Progress {
+        match ready(&self.stream, &mut Context::from_waker(&self.waker)) {
+            Poll::Pending => Progress::Blocked,
+            // It has just become so.
+            Poll::Ready(Ok(())) => {
+                self.bell.list();
+                Progress::Blocked
+            }
+            Poll::Ready(Err(_)) => Progress::Broken,
+        }
     }
 }
 

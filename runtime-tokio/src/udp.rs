@@ -97,9 +97,9 @@ impl Received {
         })?;
         let from = message.address.as_ref().and_then(socket_address);
         let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let arrival = message.cmsgs()?.find_map(|note| match note {
-            ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
-            _ => None,
+        let arrival = message.cmsgs()?.find_map(|note| {
+            let ControlMessageOwned::ScmTimestampns(time) = note else { return None };
+            Some(Duration::from(time))
         });
         let age = arrival.map_or(Duration::ZERO, age_of);
         Ok(Entry { length: message.bytes, from, age })

@@ -278,9 +278,10 @@ impl Voice {
         }
         self.receive();
         while let Some(event) = self.role.poll_event() {
-            match event {
-                VoiceEvent::Frame(frame) => self.frames.push_back(frame),
-                event => self.events.push(event),
+            if let VoiceEvent::Frame(frame) = event {
+                self.frames.push_back(frame);
+            } else {
+                self.events.push(event);
             }
         }
     }
@@ -308,11 +309,11 @@ impl Voice {
         self.events.contains(&VoiceEvent::Resumed)
     }
 
-    /// The code with which the gateway connection ended, if it has.
+    /// The code with which its first gateway connection ended, if it has.
     pub(crate) fn closed(&self) -> Option<Option<u16>> {
-        self.events.iter().rev().find_map(|event| match event {
-            VoiceEvent::Closed { code } => Some(*code),
-            _ => None,
+        self.events.iter().find_map(|event| {
+            let VoiceEvent::Closed { code } = event else { return None };
+            Some(*code)
         })
     }
 }

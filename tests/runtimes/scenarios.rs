@@ -217,7 +217,6 @@ fn oversized_frame(stage: &mut Stage) {
     let mut stranger =
         Transport::connect(None, "localhost", "/?v=8", [9; 16], config).expect("plain");
     let mut link = Link::dial(stage.gateway());
-    let mut opened = false;
     let closed = stage.wait("the stranger's connection to be closed", |_| {
         let written = link.write(stranger.outbound());
         stranger.consume(written);
@@ -225,15 +224,11 @@ fn oversized_frame(stage: &mut Stage) {
         if link.ended {
             stranger.handle_eof();
         }
-        match stranger.poll_event()? {
-            TransportEvent::Opened { .. } if !opened => {
-                opened = true;
-                stranger.send_text(&"x".repeat(100_000));
-                None
-            }
-            TransportEvent::Closed { code } => Some(code),
-            _ => None,
+        let event = stranger.poll_event()?;
+        if let TransportEvent::Opened { .. } = event {
+            stranger.send_text(&"x".repeat(100_000));
         }
+        if let TransportEvent::Closed { code } = event { Some(code) } else { None }
     });
     assert_eq!(closed, Some(1009), "message too big");
     stage.heard_by(ANN, &[BOB]);

@@ -78,7 +78,7 @@ impl Stage {
         let frame = self.frame();
         let mut rounds = 0u32;
         self.wait("a frame to be heard", |stage| {
-            if rounds % 100 == 0 {
+            if rounds.is_multiple_of(100) {
                 stage.voice(speaker).role.send_frame(&frame);
             }
             rounds += 1;

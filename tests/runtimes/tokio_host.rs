@@ -213,7 +213,6 @@ fn an_application_drives_channels_and_voice_states_without_lvsp() {
     let told =
         |future: &mut lvsp_tokio::Subscription| host.runtime.block_on(future.recv()).unwrap();
     let mut events = host.handle.subscribe().unwrap();
-    let run = |future| host.runtime.block_on(future);
 
     let mut ann = host.join(ANN);
     let (client, at) = (ControlId(0), channel(CHANNEL));
@@ -251,7 +250,7 @@ fn an_application_drives_channels_and_voice_states_without_lvsp() {
         ann.closed()
     });
     assert_eq!(closed, Some(4014));
-    run(host.handle.remove(of(ANN))).map(|()| ()).unwrap();
+    host.runtime.block_on(host.handle.remove(of(ANN))).unwrap();
     assert!(host.runtime.block_on(host.handle.voice_state(of(ANN))).unwrap().is_none());
     host.runtime.block_on(host.handle.destroy_channel(at)).unwrap();
     let stats = host.runtime.block_on(host.handle.stats()).unwrap();

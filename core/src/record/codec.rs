@@ -53,7 +53,7 @@ impl<'a> Source<'a> {
     }
 
     /// The kind of the next record and its body; `None` when what is left is no whole record.
-    fn whole(&mut self) -> Option<(u8, Source<'a>)> {
+    fn whole(&mut self) -> Option<(u8, Self)> {
         let mut ahead = self.clone();
         let [kind] = ahead.array().ok()?;
         let length = u32::take(&mut ahead).ok()?;
