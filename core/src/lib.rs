@@ -19,6 +19,9 @@
 //! 4. Take `poll_output` until `None`; queue relay commands at once.
 //! 5. Only then write `outbound` bytes: so no datagram meets a relay that has not heard of its
 //!    session.
+//!
+//! `docs/embedding.md` of the repository explains each step, and `examples/smallest_host.rs` is
+//! a whole host.
 #![forbid(unsafe_code)]
 
 pub mod client;
