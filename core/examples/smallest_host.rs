@@ -11,6 +11,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::missing_errors_doc,
     clippy::print_stdout,
     missing_docs,
     unreachable_pub,

@@ -135,7 +135,7 @@ fn another_answer_is_found_where_it_stands() {
     // In the bytes that were written for the upgrade.
     let written = b"HTTP/1.1 101";
     let at = server.windows(written.len()).position(|window| window == written).unwrap();
-    let mut other = server.clone();
+    let mut other = server;
     other[at] = b'X';
     let error = replay(&other).unwrap_err();
     assert!(matches!(error, ReplayError::Diverged { at: found, .. } if found == at), "{error}");
