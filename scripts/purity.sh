@@ -31,5 +31,5 @@ cargo build --locked --release -p lvsp-core --no-default-features --target $targ
 say "linking the probe"
 cargo build --locked --release --manifest-path $probe/Cargo.toml --target $target --target-dir "$out"
 unset RUSTFLAGS
-cargo run --quiet --locked --manifest-path $probe/Cargo.toml --target-dir "$out/host" --example imports -- \
-    "$out/$target/release/lvsp_purity.wasm"
+rustc --edition 2024 -o "$out/imports" $probe/imports.rs
+"$out/imports" "$out/$target/release/lvsp_purity.wasm"

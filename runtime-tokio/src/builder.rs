@@ -157,7 +157,7 @@ pub enum BuildError {
     Config(#[from] ConfigError),
 }
 
-/// Puts a [`Server`] together. See the [crate](crate) for an example.
+/// Puts a [`Server`] together. The front page of the crate has an example.
 #[derive(Debug)]
 #[must_use = "nothing is bound before `bind`"]
 pub struct Builder {

@@ -1,7 +1,7 @@
 //! Which connections have something to do, and who is woken for it.
 //!
 //! One task serves all connections. A connection's socket is therefore watched with a waker of its
-//! own ([`ReadyList::waker`]), which notes the connection's place before it wakes the task: a turn
+//! own ([`Bell`]), which notes the connection's place before it wakes the task: a turn
 //! costs what there is to do, however many connections are idle.
 
 use std::collections::VecDeque;

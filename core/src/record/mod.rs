@@ -3,7 +3,7 @@
 //! [`RecordedServer`] and [`RecordedRelay`] stand around the two machines with the same methods.
 //! When a recording is on they write down each input with its time, each random byte that was
 //! drawn and each output; the host takes the bytes ([`RecordedServer::take_recording`]) and puts
-//! them where it likes. [`replay`] feeds a recording to a new machine and compares: equal inputs,
+//! them where it likes. [`replay()`] feeds a recording to a new machine and compares: equal inputs,
 //! times and random bytes give equal outputs, byte for byte.
 //!
 //! Only plain TCP can be replayed, because bytes inside TLS are drawn by a library. **A recording

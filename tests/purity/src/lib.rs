@@ -12,7 +12,10 @@ use lvsp_core::time::Timestamp;
 
 /// The source of random bytes that a library asks for masks of client frames: there is none.
 #[unsafe(no_mangle)]
-unsafe extern "Rust" fn __getrandom_v03_custom(_: *mut u8, _: usize) -> Result<(), getrandom::Error> {
+unsafe extern "Rust" fn __getrandom_v03_custom(
+    _: *mut u8,
+    _: usize,
+) -> Result<(), getrandom::Error> {
     Err(getrandom::Error::UNSUPPORTED)
 }
 
