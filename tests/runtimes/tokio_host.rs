@@ -338,6 +338,13 @@ fn what_is_missing_or_contradictory_is_named() {
     assert!(matches!(error, BuildError::Socket { what: "gateway", .. }), "{error}");
     // A listener of the application's own is as good.
     Builder::new(config()).media(ANY).gateway(taken).bind().map(|_| ()).unwrap();
+    let identity = lvsp_mio::development::certificate().unwrap().identity;
+    let folder = tempfile::tempdir().unwrap();
+    let both = Builder::new(config()).media(ANY).gateway(ANY).tls(identity).record(folder.path());
+    assert_eq!(
+        refused(both),
+        "a recording needs plain TCP: give either a certificate or a folder for recordings"
+    );
     let nowhere = Builder::new(config()).media(ANY).gateway(ANY).record("/nowhere");
     assert!(refused(nowhere).starts_with("cannot record into /nowhere: "));
 }
