@@ -12,4 +12,3 @@ if ! cargo "+$version" --version >/dev/null 2>&1 &&
 fi
 echo "msrv: Rust $version"
 cargo "+$version" check --locked -p lvsp-core -p lvsp-mio -p lvsp-tokio --target-dir target/msrv
-cargo "+$version" check --locked -p lvsp-core --no-default-features --target-dir target/msrv

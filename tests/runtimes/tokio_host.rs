@@ -10,7 +10,7 @@ use lvsp_core::ids::{ControlId, GuildId};
 use lvsp_core::limits::Limits;
 use lvsp_core::output::Event;
 use lvsp_core::reasons::{DropReason, Refused};
-use lvsp_core::transport::{Transport, TransportConfig, TransportEvent};
+use lvsp_core::transport::{TlsTrust, Transport, TransportConfig, TransportEvent};
 use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceInfo};
 use lvsp_tokio::{BuildError, Builder, Handle, HandleError, News, Placement};
 use tokio::runtime::Runtime;
@@ -290,6 +290,68 @@ fn a_server_runs_until_the_applications_signal() {
         server.await.unwrap();
         assert_eq!(handle.set_host_load(0.5).await, Err(HandleError::Ended));
     });
+}
+
+#[test]
+fn each_relay_serves_the_channels_that_are_on_it() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let relays = vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0); 2];
+    let (server, handle) = {
+        let _inside = runtime.enter();
+        let config = Config { relays, ..config() };
+        Builder::new(config).gateway(ANY).media(ANY).media(ANY).bind().unwrap()
+    };
+    let server = runtime.spawn(server.run());
+    let join = |number, of: u64| {
+        let placed = runtime.block_on(handle.place(Placement::new(user(number), channel(of))));
+        let ticket = Ticket { server_id: of, ..ticket(placed.unwrap()) };
+        let mut voice = Voice::connect(handle.addresses().gateway, ticket);
+        wait_for("a key", || {
+            voice.step();
+            voice.is_connected().then_some(())
+        });
+        voice
+    };
+    // Channels are put on the relays in turn.
+    for of in [CHANNEL, CHANNEL + 1] {
+        let (mut ann, mut bob) = (join(ANN, of), join(BOB, of));
+        all_are_heard(&mut ann, &mut bob, 20);
+        assert_eq!(ann.media, bob.media);
+    }
+    let stats = runtime.block_on(handle.stats()).unwrap();
+    let packets = stats.relays.iter().map(|relay| relay.stats.packets_out).collect::<Vec<_>>();
+    assert_eq!(packets, [20, 20]);
+    handle.stop();
+    runtime.block_on(server).unwrap();
+}
+
+/// Connects over TLS; whether that came about.
+fn opens_over_tls(gateway: SocketAddr, ca: &str) -> bool {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let trust = TlsTrust::from_pem(ca.as_bytes(), now.as_secs()).unwrap();
+    let tls = Some((&trust, "localhost"));
+    let limits = TransportConfig::new(&Limits::default(), 1 << 20);
+    let mut client = Transport::connect(tls, "localhost", "/?v=8", [1; 16], limits).unwrap();
+    let mut link = Link::dial(gateway);
+    wait_for("an upgrade over TLS or an alert", || {
+        let written = link.write(client.outbound());
+        client.consume(written);
+        client.handle_bytes(&link.read());
+        Some(matches!(client.poll_event()?, TransportEvent::Opened { .. }))
+    })
+}
+
+#[test]
+fn a_certificate_can_be_changed_while_the_server_runs() {
+    let [old, new] = [(); 2].map(|()| lvsp_mio::development::certificate().unwrap());
+    let host = Host::start(|builder| builder.tls(old.identity));
+    let gateway = host.handle.addresses().gateway;
+    assert!(opens_over_tls(gateway, &old.ca) && !opens_over_tls(gateway, &new.ca));
+    host.runtime.block_on(host.handle.set_tls(new.identity)).unwrap();
+    wait_for("the new certificate", || opens_over_tls(gateway, &new.ca).then_some(()));
+    host.handle.stop();
+    host.ends();
 }
 
 #[test]
