@@ -2,7 +2,7 @@
 //!
 //! [`RecordedServer`] and [`RecordedRelay`] stand around the two machines with the same methods.
 //! When a recording is on they write down each input with its time, each random byte that was
-//! drawn and each output; the host takes the bytes ([`RecordedServer::take_recording`]) and puts
+//! drawn and each output, an empty one included; the host takes the bytes ([`RecordedServer::take_recording`]) and puts
 //! them where it likes. [`replay()`] feeds a recording to a new machine and compares: equal inputs,
 //! times and random bytes give equal outputs, byte for byte.
 //!

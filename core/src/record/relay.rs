@@ -23,7 +23,8 @@ records! {
         4 TooLate { copies: u64 },
         /// A datagram that the one before led to.
         100 Sealed { to: SocketAddr, bytes: Vec<u8> },
-        101 Event { event: RelayEvent },
+        /// What was told when it was asked for. Nothing is an answer too: asking changes the relay.
+        101 Event { event: Option<RelayEvent> },
     }
 }
 
@@ -122,9 +123,9 @@ impl RecordedRelay {
 
     /// See [`Relay::poll_event`].
     pub fn poll_event(&mut self) -> Option<RelayEvent> {
-        let event = self.relay.poll_event()?;
+        let event = self.relay.poll_event();
         note(&mut self.tape, || RelayRecord::Event { event });
-        Some(event)
+        event
     }
 }
 

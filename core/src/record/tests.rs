@@ -6,11 +6,14 @@ use super::*;
 use crate::command::{Command, Target};
 use crate::config::{Config, ControlClient, MediaConfig};
 use crate::crypto::auth::ControlSecret;
+use crate::crypto::cipher::MediaKey;
+use crate::crypto::mode::Mode;
 use crate::entropy::SeededEntropy;
-use crate::ids::{ChannelId, ConnId, ControlId, GuildId, RelayId, Ssrc, UserId};
-use crate::media::command::RelayCommand;
+use crate::ids::{ChannelId, ConnId, ControlId, GuildId, LegId, RelayId, RoomId, Ssrc, UserId};
+use crate::media::command::{Permissions, RelayCommand, RelayEvent};
 use crate::media::{Filled, TransmitBatch};
 use crate::output::{Output, Plane};
+use crate::slab::Slab;
 use crate::time::Timestamp;
 use crate::wire::discovery;
 use crate::wire::lvsp::VoiceFlagsUpdate;
@@ -114,7 +117,7 @@ fn a_recording_is_answered_the_same_again() {
     let replayed = replay(&server).unwrap();
     assert!(replayed.inputs > 8 && replayed.outputs > 8, "{replayed:?}");
     let replayed = replay(&relay).unwrap();
-    assert_eq!((replayed.inputs, replayed.outputs, replayed.rest), (5, 2, 0));
+    assert_eq!((replayed.inputs, replayed.outputs, replayed.rest), (5, 3, 0));
 }
 
 #[test]
@@ -183,4 +186,53 @@ fn a_stopped_recording_grows_no_more() {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1_000));
     server.handle_accept(Timestamp::ZERO, Plane::Gateway, peer).unwrap();
     assert!(server.take_recording().is_empty());
+}
+
+/// Asking for news until there is none decides in which order later news are told.
+#[test]
+fn an_empty_answer_is_recorded_too() {
+    let config = config();
+    let now = Timestamp::from_millis(1_000);
+    let mut relay = RecordedRelay::new(RelayId(0), &config.limits, config.media, true);
+    let (mut legs, room) = (Slab::<LegId, ()>::default(), Slab::<RoomId, ()>::default().insert(()));
+    let legs = [4, 8].map(|ssrc| {
+        let leg = legs.insert(());
+        let permissions = Permissions { speak: true, hear: true };
+        let (ssrc, peer, bitrate) = (Ssrc(ssrc), None, 64_000);
+        let open = RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions };
+        relay.handle_command(now, open);
+        let mut request = [0; discovery::LEN];
+        discovery::write_request(&mut request, ssrc);
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1_000 + ssrc.0 as u16));
+        let _ = relay.handle_datagram(now, from, &mut request).fill(&mut TransmitBatch::new());
+        leg
+    });
+    let set_key = |relay: &mut RecordedRelay, leg| {
+        let (key, nonce_prefix) = (MediaKey::new([7; 32]), [0; 20]);
+        let mode = Mode::Aes256GcmRtpSize;
+        let claimed = None;
+        relay.handle_command(now, RelayCommand::SetKey { leg, mode, key, nonce_prefix, claimed });
+    };
+    let told = |relay: &mut RecordedRelay| {
+        let news = std::iter::from_fn(|| relay.poll_event());
+        let legs = news.map(|event| match event {
+            RelayEvent::Bound { leg, .. }
+            | RelayEvent::Heard { leg }
+            | RelayEvent::Exhausted { leg } => leg,
+        });
+        legs.collect::<Vec<_>>()
+    };
+    set_key(&mut relay, legs[0]);
+    assert_eq!(told(&mut relay), [legs[0]]);
+    set_key(&mut relay, legs[1]);
+    for ssrc in [Ssrc(4), Ssrc(8)] {
+        let mut request = [0; discovery::LEN];
+        discovery::write_request(&mut request, ssrc);
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1_000 + ssrc.0 as u16));
+        let _ = relay.handle_datagram(now, from, &mut request).fill(&mut TransmitBatch::new());
+    }
+    set_key(&mut relay, legs[0]);
+    let order = told(&mut relay);
+    replay(&relay.take_recording()).unwrap();
+    assert_eq!(order.first(), Some(&legs[1]));
 }
