@@ -1,10 +1,11 @@
 #!/bin/sh
-# Runs the server against real client libraries: songbird, @discordjs/voice and discord.py.
+# Runs the servers against real client libraries: songbird, @discordjs/voice and discord.py.
 # Installs what is missing (Debian), builds, runs the judges; the exit status is the verdict.
 #
-#   scripts/real-clients.sh                        both judges
+#   scripts/real-clients.sh                        all three of these:
 #   scripts/real-clients.sh pair [options]         who hears whom (tests/clients/pair.mjs)
 #   scripts/real-clients.sh scenarios [options]    what happens to calls (tests/clients/scenarios.mjs)
+#   scripts/real-clients.sh rooms [options]        the pairs against the example of runtime-tokio
 #
 # SERVER=FILE tests that program instead of building the one of this folder.
 set -eu
@@ -76,9 +77,15 @@ scenarios() {
     node "$clients/scenarios.mjs" --server "$SERVER" --songbird "$songbird" --python "$venv/bin/python" "$@"
 }
 
-case "${1:-both}" in
-both | pair | scenarios) judge=${1:-both} ;;
-*) fail "$1 is neither pair nor scenarios" ;;
+# The same pairs against a server inside another application, which is told over HTTP who is where.
+rooms() {
+    cargo build --release --locked -p lvsp-tokio --example rooms --target-dir target
+    node "$clients/pair.mjs" --rooms --server target/release/examples/rooms --songbird "$songbird" "$@"
+}
+
+case "${1:-all}" in
+all | pair | scenarios | rooms) judge=${1:-all} ;;
+*) fail "$1 is none of pair, scenarios and rooms" ;;
 esac
 [ $# = 0 ] || shift
 
@@ -86,11 +93,12 @@ install_missing
 check_versions
 build
 case $judge in
-both)
-    # Either verdict is worth seeing, so the second runs after a failed first as well.
+all)
+    # Each verdict is worth seeing, so the others run after a failed one as well.
     status=0
     pair || status=1
     scenarios || status=1
+    rooms || status=1
     exit $status
     ;;
 *) "$judge" "$@" ;;

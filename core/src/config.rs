@@ -55,6 +55,7 @@ pub struct MediaConfig {
 /// says something: not when it is private, loopback or that of an unknown proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ForeignUdp {
     /// The gateway connection's own address and addresses of the other family are served; another
     /// address of the same family gets three times the bytes that came from it.
@@ -101,6 +102,7 @@ impl ControlClient {
 /// A revision of LVSP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Revision {
     /// Decided by what the chat server says. A chat server of the document waits for an answer
     /// that is not given while this is undecided: configure it.
@@ -117,6 +119,7 @@ pub enum Revision {
 /// Which kinds of token a chat server may identify with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ControlAuth {
     /// The secret itself, or its HMAC of HELLO's nonce.
     #[default]
@@ -127,6 +130,7 @@ pub enum ControlAuth {
 
 /// Which end of the scale from 0 to 1 a chat server takes for good health.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum HealthScale {
     /// It prefers the voice server with the highest figure.
     #[default]
@@ -175,6 +179,37 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// A configuration with the defaults of everything but where clients find the server: calls go
+    /// on for five minutes without their chat server and for half a minute into a drain. There is
+    /// no chat server in it yet.
+    ///
+    /// ```
+    /// use lvsp_core::config::{Config, ControlClient};
+    /// use lvsp_core::crypto::auth::ControlSecret;
+    ///
+    /// let secret = ControlSecret::new("at least thirty-two random bytes".to_owned())?;
+    /// let relay = "203.0.113.7:50000".parse()?;
+    /// let config = Config {
+    ///     control_clients: vec![ControlClient::new("default".to_owned(), secret)],
+    ///     ..Config::new("voice.example.org:443".to_owned(), vec![relay])
+    /// };
+    /// config.validate()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn new(gateway_endpoint: String, relays: Vec<SocketAddrV4>) -> Self {
+        Self {
+            control_clients: Vec::new(),
+            control_grace: Duration::from_secs(300),
+            gateway_endpoint,
+            relays,
+            old_versions: false,
+            media: MediaConfig::default(),
+            drain: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+
     /// Checks that this can be served.
     ///
     /// # Errors

@@ -19,6 +19,9 @@
 //! 4. Take `poll_output` until `None`; queue relay commands at once.
 //! 5. Only then write `outbound` bytes: so no datagram meets a relay that has not heard of its
 //!    session.
+//!
+//! `docs/embedding.md` of the repository explains each step, and `examples/smallest_host.rs` is
+//! a whole host.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -33,7 +36,10 @@ mod lvsp;
 pub mod media;
 pub mod memory;
 pub mod output;
+pub mod pace;
 pub mod reasons;
+#[cfg(feature = "record")]
+pub mod record;
 mod replay_log;
 pub mod server;
 pub mod slab;

@@ -94,11 +94,13 @@ impl<I: SlabId, T> Slab<I, T> {
     }
 
     /// How many entries there are.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is no entry.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

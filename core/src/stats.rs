@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// What one relay has done since it started.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RelayStats {
     /// Datagrams received, of any kind.
     pub datagrams_in: u64,
@@ -93,6 +94,7 @@ pub struct Census {
 
 /// What one leg has sent and received since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct LegFigures {
     /// Audio packets that were accepted from it.
     pub packets_in: u64,

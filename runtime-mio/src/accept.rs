@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lvsp_core::output::Plane;
+use lvsp_core::pace::Pace;
 use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -103,7 +104,7 @@ impl Listeners {
             _ if !listener.ready => None,
             Plane::Control => Some(self.rest_until),
             Plane::Gateway if is_full => None,
-            Plane::Gateway => Some(self.rest_until.max(self.pace.next)),
+            Plane::Gateway => Some(self.rest_until.max(self.pace.next())),
         }
     }
 
@@ -143,7 +144,7 @@ impl Listeners {
             }
             let listener = &self.open[at];
             let has_room = self.gateway_connections < self.connections_max;
-            let waits = listener.ready && has_room && self.pace.next > now;
+            let waits = listener.ready && has_room && self.pace.next() > now;
             self.held_back |= listener.plane == Plane::Gateway && waits;
         }
         None
@@ -213,56 +214,9 @@ fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
-/// So many a second, evenly: one in each interval, but up to [`Pace::SLACK`] may be caught up, so
-/// that a poll that wakes late loses nothing. A second therefore sees a hundredth more at most.
-#[derive(Debug)]
-struct Pace {
-    interval: Duration,
-    /// When the next one may come.
-    next: Timestamp,
-}
-
-impl Pace {
-    const SLACK: Duration = Duration::from_millis(10);
-
-    fn new(per_s: u64) -> Self {
-        Self { interval: Duration::from_micros(1_000_000 / per_s.max(1)), next: Timestamp::ZERO }
-    }
-
-    fn take(&mut self, now: Timestamp) {
-        let slack = u64::try_from(Self::SLACK.as_micros()).unwrap_or(0);
-        let earliest = Timestamp::from_micros(now.as_micros().saturating_sub(slack));
-        self.next = self.next.max(earliest) + self.interval;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_second_sees_more_than_the_pace_and_a_hundredth() {
-        for (per_s, wake_us) in [(500, 100), (500, 3_700), (7, 1_000), (1, 1_000)] {
-            let mut pace = Pace::new(per_s);
-            let mut taken = Vec::new();
-            let mut at = 0;
-            while at < 5_000_000 {
-                let now = Timestamp::from_micros(10_000_000 + at);
-                while pace.next <= now {
-                    pace.take(now);
-                    taken.push(at);
-                }
-                at += wake_us;
-            }
-            let in_second = |from: u64| {
-                taken.iter().filter(|at| (from..from + 1_000_000).contains(*at)).count() as u64
-            };
-            let most = taken.iter().map(|from| in_second(*from)).max().unwrap();
-            assert!(most <= per_s + per_s / 100 + 1, "{most} in a second at {per_s}");
-            let least = (0..5).map(|second| in_second(second * 1_000_000)).min().unwrap();
-            assert!(least >= per_s - per_s / 100, "{least} in a second at {per_s}");
-        }
-    }
 
     #[test]
     fn a_few_descriptors_are_kept_for_everything_else() {

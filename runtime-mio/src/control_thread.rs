@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
-use lvsp_core::server::Server;
+use lvsp_core::record::RecordedServer;
 use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -24,6 +24,7 @@ use crate::clock;
 use crate::load::LoadMeter;
 use crate::logging::Log;
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::runtime::Requests;
 use crate::sys;
 use crate::tcp::{self, Progress, Tcp};
@@ -38,7 +39,7 @@ const CONNECTIONS: usize = 3;
 const READ_BYTES: usize = 16 * 1024;
 /// What the thread is made of.
 pub(crate) struct ControlThread {
-    server: Server,
+    server: RecordedServer,
     poll: Poll,
     listeners: Listeners,
     connections: Vec<Option<Tcp>>,
@@ -62,11 +63,12 @@ pub(crate) struct ControlThread {
     /// Networks that chat servers may connect from; empty for all.
     control_allow: Vec<IpNet>,
     log: Log,
+    sink: Option<Sink>,
 }
 
 /// What a control thread is given.
 pub(crate) struct Parts {
-    pub(crate) server: Server,
+    pub(crate) server: RecordedServer,
     pub(crate) poll: Poll,
     pub(crate) control: TcpListener,
     pub(crate) gateway: TcpListener,
@@ -80,6 +82,8 @@ pub(crate) struct Parts {
     /// Gateway connections at once.
     pub(crate) connections_max: usize,
     pub(crate) control_allow: Vec<IpNet>,
+    /// Where the server's recording goes.
+    pub(crate) sink: Option<Sink>,
 }
 
 impl ControlThread {
@@ -111,6 +115,7 @@ impl ControlThread {
             buffer: vec![0; READ_BYTES],
             control_allow: parts.control_allow,
             log: Log::default(),
+            sink: parts.sink,
         })
     }
 
@@ -187,6 +192,7 @@ impl ControlThread {
         self.act();
         self.write();
         self.note_load();
+        self.save();
         self.counters.note_turn();
     }
 
@@ -368,6 +374,15 @@ impl ControlThread {
             self.writing.push_back(conn);
         }
         self.counters.write_bytes.note(written);
+    }
+
+    fn save(&mut self) {
+        if let Some(sink) = &mut self.sink
+            && !sink.write(&self.server.take_recording())
+        {
+            self.sink = None;
+            self.server.stop_recording();
+        }
     }
 
     fn forget(&mut self, conn: ConnId) {

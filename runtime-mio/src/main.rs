@@ -36,6 +36,10 @@ enum Command {
         /// The configuration file.
         #[arg(long, env = "LVSP_CONFIG_FILE")]
         config: Option<PathBuf>,
+        /// A folder for recordings, to find faults with: they hold secrets and everybody's audio.
+        /// Needs `tls.off = true`.
+        #[arg(long, value_name = "FOLDER")]
+        record: Option<PathBuf>,
     },
     /// Show that it works: callers talk through a server on this host, every payload is checked.
     Demo {
@@ -94,7 +98,7 @@ fn set_up_logs(default: &str) {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Serve { config } => serve(config.as_deref())?,
+        Command::Serve { config, record } => serve(config.as_deref(), record)?,
         Command::Demo { frames, fault } => {
             if !demo::run(demo::Options { frames, fault })?.is_pass() {
                 return Ok(ExitCode::FAILURE);
@@ -151,7 +155,7 @@ fn gen_secret() -> String {
     entropy.hex::<32>()
 }
 
-fn serve(path: Option<&Path>) -> Result<()> {
+fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
     let mut file = load(path)?;
     let is_first = path.is_none() && !file.tls.is_given();
     let first_start = if is_first { Some(prepare_first_start(&mut file)?) } else { None };
@@ -160,6 +164,7 @@ fn serve(path: Option<&Path>) -> Result<()> {
     if let Some(first_start) = &first_start {
         options.tls = Some(first_start.identity.clone());
     }
+    options.record = record;
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
     }
@@ -171,7 +176,8 @@ fn serve(path: Option<&Path>) -> Result<()> {
         None => Runtime::bind(options),
     };
     let runtime = runtime.map_err(|error| {
-        let is_configured = matches!(error, BindError::Ports(_) | BindError::Config(_));
+        let is_configured =
+            matches!(error, BindError::Ports(_) | BindError::Config(_) | BindError::RecordedTls);
         let error = Error::new(error);
         if is_configured { error.context(CannotBeServed) } else { error }
     })?;

@@ -8,20 +8,22 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Filled, Relay};
+use lvsp_core::media::{Filled, Outbox, Sent, Unsent};
+use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock;
-use crate::outbox::{Outbox, Unsent};
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::sys::{self, Received};
 use crate::turns::{Budgets, MediaCounters};
 
@@ -32,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(1);
 
 /// What the thread is made of.
 pub(crate) struct MediaThread {
-    relay: Relay,
+    relay: RecordedRelay,
     socket: UdpSocket,
     poll: Poll,
     commands: Arc<Queue<RelayCommand>>,
@@ -51,11 +53,12 @@ pub(crate) struct MediaThread {
     unsent: Option<RelayEvent>,
     /// Whether the relay may have more events.
     has_news: bool,
+    sink: Option<Sink>,
 }
 
 /// What a media thread is given.
 pub(crate) struct MediaParts {
-    pub(crate) relay: Relay,
+    pub(crate) relay: RecordedRelay,
     pub(crate) socket: UdpSocket,
     /// Length of its command queue.
     pub(crate) commands: usize,
@@ -65,6 +68,8 @@ pub(crate) struct MediaParts {
     pub(crate) counters: Arc<MediaCounters>,
     /// How old a datagram may be when its copies are sent.
     pub(crate) latency: Duration,
+    /// Where the relay's recording goes.
+    pub(crate) sink: Option<Sink>,
 }
 
 impl MediaThread {
@@ -92,6 +97,7 @@ impl MediaThread {
             taken: VecDeque::new(),
             unsent: None,
             has_news: false,
+            sink: parts.sink,
         };
         Ok((thread, commands, waker))
     }
@@ -143,6 +149,7 @@ impl MediaThread {
         let unsent = self.send();
         self.note(unsent);
         let events = self.report();
+        self.save();
         self.counters.note_turn();
         self.counters.datagrams.note(datagrams);
         self.counters.commands.note(commands);
@@ -193,8 +200,8 @@ impl MediaThread {
             } else {
                 (relay.handle_datagram(now, from, packet), arrival)
             };
-            while let Filled::BatchFull = outbox.fill(&mut fanout, arrival) {
-                unsent += outbox.send(*clock, |datagrams| sys::send(socket, datagrams));
+            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
+                unsent += outbox.send(*clock, |datagrams| give(socket, datagrams));
                 // Sending is what takes long.
                 now = clock();
             }
@@ -204,7 +211,7 @@ impl MediaThread {
     }
 
     fn send(&mut self) -> Unsent {
-        self.outbox.send(self.clock, |datagrams| sys::send(&self.socket, datagrams))
+        self.outbox.send(self.clock, |datagrams| give(&self.socket, datagrams))
     }
 
     fn note(&mut self, unsent: Unsent) {
@@ -227,6 +234,23 @@ impl MediaThread {
         }
         self.has_news = true;
         self.budgets.events
+    }
+
+    fn save(&mut self) {
+        if let Some(sink) = &mut self.sink
+            && !sink.write(&self.relay.take_recording())
+        {
+            self.sink = None;
+            self.relay.stop_recording();
+        }
+    }
+}
+
+fn give<'a>(socket: &UdpSocket, from: impl Iterator<Item = (SocketAddr, &'a [u8])>) -> Sent {
+    match sys::send(socket, from) {
+        Ok(count) => Sent::Some(count),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
+        Err(_) => Sent::Failed,
     }
 }
 

@@ -48,7 +48,7 @@ impl Fixture {
         let events = Queue::new(1, waker);
         let loopback = MediaConfig { loopback: true, ..MediaConfig::default() };
         let (mut thread, commands, _) = MediaThread::new(MediaParts {
-            relay: Relay::new(RelayId(0), &Limits::default(), loopback),
+            relay: RecordedRelay::new(RelayId(0), &Limits::default(), loopback, false),
             socket: socket(),
             commands: 65_536,
             events: Arc::clone(&events),
@@ -56,6 +56,7 @@ impl Fixture {
             budgets,
             counters: Arc::default(),
             latency: Duration::from_millis(100),
+            sink: None,
         })
         .unwrap();
         thread.clock = clock;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,8 +12,7 @@ use ipnet::IpNet;
 use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
-use lvsp_core::media::Relay;
-use lvsp_core::server::Server;
+use lvsp_core::record::{RecordedRelay, RecordedServer};
 use lvsp_core::transport::TlsIdentity;
 use mio::{Poll, Waker};
 
@@ -23,6 +23,7 @@ use crate::entropy::OsEntropy;
 use crate::media_thread::{MediaParts, MediaThread};
 use crate::pulse::Pulse;
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::sockets::{Addresses, Sockets};
 use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
@@ -65,6 +66,10 @@ pub struct Options {
     pub limits: Limits,
     /// Work for each turn of each thread.
     pub budgets: Budgets,
+    /// A folder for recordings of everything that the server and its relays are fed, and of what
+    /// they answer: `server.lvsprec`, `relay-0.lvsprec` and so on, for
+    /// [`lvsp_core::record::replay`]. They hold secrets and everybody's audio, and need plain TCP.
+    pub record: Option<PathBuf>,
 }
 
 impl Options {
@@ -115,6 +120,17 @@ pub enum BindError {
     /// A port number beyond the last.
     #[error("media.relays = {0}: relay {0} would need a port above 65535")]
     Ports(u16),
+    /// What is inside TLS cannot be replayed.
+    #[error("a recording needs plain TCP: set tls.off = true, or do not record")]
+    RecordedTls,
+    /// A recording could not be begun.
+    #[error("cannot record into {}", path.display())]
+    Record {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The core refused the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -222,6 +238,11 @@ impl Runtime {
             return Err(BindError::NoMedia);
         }
         options.media_config.loopback = media.ip().is_loopback();
+        let record = options.record.take();
+        if record.is_some() && options.tls.is_some() {
+            return Err(BindError::RecordedTls);
+        }
+        let sink = |name: &str| begin_recording(record.as_deref(), name);
 
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -238,7 +259,12 @@ impl Runtime {
             public.push(SocketAddrV4::new(options.public_ip, address.port()));
             let counters = Arc::new(MediaCounters::default());
             let (thread, commands, waker) = MediaThread::new(MediaParts {
-                relay: Relay::new(RelayId(id), &options.limits, options.media_config),
+                relay: RecordedRelay::new(
+                    RelayId(id),
+                    &options.limits,
+                    options.media_config,
+                    record.is_some(),
+                ),
                 socket,
                 commands: COMMAND_QUEUE,
                 events: Arc::clone(&relay_events),
@@ -246,6 +272,7 @@ impl Runtime {
                 budgets: options.budgets,
                 counters: Arc::clone(&counters),
                 latency: options.limits.media_latency_ms.duration(),
+                sink: sink(&format!("relay-{id}"))?,
             })?;
             relays.push(commands);
             media.push((thread, waker));
@@ -263,7 +290,8 @@ impl Runtime {
         let control_allow = options.control_allow.clone();
         let handshakes_per_s = options.limits.handshakes_per_s;
         let config = options.into_config(public, gateway_address);
-        let mut server = Server::new(config, Box::new(OsEntropy), clock::now())?;
+        let entropy = Box::new(OsEntropy);
+        let mut server = RecordedServer::new(config, entropy, clock::now(), record.is_some())?;
         server.set_tls(tls);
         let requests = Arc::new(Requests {
             drain: AtomicBool::new(false),
@@ -285,6 +313,7 @@ impl Runtime {
             handshakes_per_s,
             connections_max,
             control_allow,
+            sink: sink("server")?,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
         let control = ControlThread::new(parts)?;
@@ -365,4 +394,10 @@ impl Runtime {
         served?;
         Ok(watch.stats())
     }
+}
+
+fn begin_recording(folder: Option<&Path>, name: &str) -> Result<Option<Sink>, BindError> {
+    let Some(folder) = folder else { return Ok(None) };
+    let sink = Sink::create(folder, name);
+    sink.map(Some).map_err(|source| BindError::Record { path: folder.to_owned(), source })
 }

@@ -9,11 +9,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ChatServer } from "./chat-server.mjs";
 import { Program, isStopping, stopAll, within } from "./programs.mjs";
-import { freePorts, makeCertificates, writeConfig } from "./setup.mjs";
+import { Rooms } from "./rooms.mjs";
+import { freePorts, makeCertificates, roomsArguments, writeConfig } from "./setup.mjs";
 
 const USAGE = `\
-pair.mjs [--server FILE] [--songbird FILE] [--only TEXT] [--logs DIR]
+pair.mjs [--server FILE] [--rooms] [--songbird FILE] [--only TEXT] [--logs DIR]
   --server    the server program        (default: target/release/lvsp-mio)
+  --rooms     the server program is the example of runtime-tokio: rooms over HTTP in place of LVSP
   --songbird  the built songbird client (default: songbird/target/debug/voice-harness-songbird)
   --only      run the directions whose name contains this, for example "songbird -> "
   --logs      keep the output of every program in this folder
@@ -57,6 +59,7 @@ function readOptions() {
       server: text(here("../../target/release/lvsp-mio")),
       songbird: text(here("songbird/target/debug/voice-harness-songbird")),
       only: text(""),
+      rooms: { type: "boolean", default: false },
       logs: { type: "string" },
     },
   });
@@ -68,12 +71,14 @@ async function startServer(options, dir) {
   const ca = makeCertificates(dir);
   const ports = await freePorts();
   const secret = randomBytes(24).toString("hex");
-  const config = writeConfig(dir, ports, secret);
-  const server = new Program("server", options.server, ["serve", "--config", config], options);
+  const args = options.rooms ? roomsArguments(dir, ports) : ["serve", "--config", writeConfig(dir, ports, secret)];
+  const server = new Program("server", options.server, args, options);
   try {
     // A whole word: "address already in use" holds these letters too.
     await server.line((line) => /\bready\b/i.test(line), "a line with the word ready", READY_MS);
-    const chat = await ChatServer.connect(ports.control, readFileSync(ca), secret);
+    const chat = options.rooms
+      ? new Rooms(ports.control)
+      : await ChatServer.connect(ports.control, readFileSync(ca), secret);
     return { server, chat, ca };
   } catch (e) {
     await server.stop();

@@ -75,3 +75,12 @@ ${sections}
 `);
   return file;
 }
+
+/** The command line of the example of runtime-tokio. */
+export function roomsArguments(dir, ports) {
+  const at = (port) => `127.0.0.1:${port}`;
+  return [
+    "--http", at(ports.control), "--gateway", at(ports.gateway), "--media", at(ports.media),
+    "--certificate", join(dir, "chain.pem"), "--key", join(dir, "key.pem"),
+  ];
+}

@@ -6,6 +6,7 @@
     reason = "a test may panic: that is its verdict"
 )]
 
+mod api;
 mod arrows;
 mod bites;
 mod catalogue;

@@ -72,6 +72,7 @@ impl TransmitBatch {
     }
 
     /// The datagrams in the order in which they were filled.
+    #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Transmit<'_>> {
         self.entries.iter().map(|entry| self.transmit(entry))
     }

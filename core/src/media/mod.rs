@@ -8,7 +8,7 @@
 //!    yet heard of its session;
 //! 3. hand each datagram to [`relay::Relay::handle_datagram`] and fill the
 //!    [`fanout::Fanout`] into a [`batch::TransmitBatch`]; send and clear the batch when it is full,
-//!    and at the end of the turn;
+//!    and at the end of the turn ([`Outbox`] does that, and drops what has become too old);
 //! 4. take the relay's events until there are none.
 //!
 //! Media is never queued here: what is not filled, or what the socket refuses, is dropped and
@@ -22,6 +22,7 @@ pub mod fanout;
 mod intake;
 mod leg;
 mod news;
+mod outbox;
 mod rate;
 mod reception;
 pub mod relay;
@@ -29,6 +30,7 @@ mod room;
 
 pub use batch::TransmitBatch;
 pub use fanout::{Fanout, Filled};
+pub use outbox::{Outbox, Sent, Unsent};
 pub use relay::Relay;
 
 #[cfg(test)]

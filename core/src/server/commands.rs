@@ -6,10 +6,11 @@
 use super::Server;
 use super::channels::Stated;
 use super::placement::Placement;
-use crate::command::Command;
+use crate::command::{Command, Target};
 use crate::ids::ControlId;
 use crate::reasons::Refused;
 use crate::time::Timestamp;
+use crate::wire::lvsp::VoiceInfo;
 
 impl Server {
     /// Carries out a command on the channels of one chat server.
@@ -48,5 +49,15 @@ impl Server {
                 Ok(())
             }
         }
+    }
+
+    /// The voice state that a chat server means, if it means exactly one: as it is in force, with
+    /// the token and endpoint that its voice client needs.
+    ///
+    /// A chat server is told over LVSP; this is for applications that give commands in process.
+    #[must_use]
+    pub fn voice_state(&self, client: ControlId, target: &Target) -> Option<VoiceInfo> {
+        let id = self.find_one(client, target)?;
+        self.voice_info(id, true)
     }
 }

@@ -211,9 +211,13 @@ impl Server {
 
     /// A voice state; with what its voice client needs to connect if `full`.
     fn voice_news(&self, member: MemberId, full: bool) -> Option<News> {
+        self.voice_info(member, full).map(News::Voice)
+    }
+
+    pub(super) fn voice_info(&self, member: MemberId, full: bool) -> Option<VoiceInfo> {
         let member = self.membership.member(member)?;
         let room = self.membership.room(member.room)?;
-        Some(News::Voice(VoiceInfo {
+        Some(VoiceInfo {
             user_id: Some(member.user),
             channel_id: Some(room.channel),
             guild_id: member.guild,
@@ -222,7 +226,7 @@ impl Server {
             token: full.then(|| member.token.clone()),
             endpoint: full.then(|| self.config.gateway_endpoint.clone()),
             reason: None,
-        }))
+        })
     }
 
     /// The news at the cursor of a state dump, and the cursor behind it.

@@ -183,7 +183,7 @@ impl Server {
     }
 
     /// The voice state that a chat server means, if it means exactly one.
-    fn find_one(&self, client: ControlId, target: &Target) -> Option<MemberId> {
+    pub(super) fn find_one(&self, client: ControlId, target: &Target) -> Option<MemberId> {
         let mut all = self.find(client, target);
         if all.len() == 1 { all.pop() } else { None }
     }

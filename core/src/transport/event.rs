@@ -58,7 +58,8 @@ pub enum Stage {
     Closed,
 }
 
-/// What happened on a transport. Its `Debug` text never holds what a message says.
+/// What happened on a transport. Its `Debug` text never holds what a message says. Exhaustive on
+/// purpose: whoever speaks over one has to decide about each.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TransportEvent {
     /// The upgrade is done: messages flow.

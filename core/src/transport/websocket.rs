@@ -143,6 +143,8 @@ impl WebSocket {
         }
         let frame = CloseFrame { code: code.into(), reason: reason[..end].into() };
         let mut pipe = Pipe { input: &mut &[][..], output };
+        // A pong that is due goes first: nothing may follow the goodbye.
+        let _written = self.context.flush(&mut pipe);
         let _written = self.context.close(&mut pipe, Some(frame));
     }
 
@@ -255,6 +257,14 @@ mod tests {
         let (events, output) = run(&input);
         assert!(matches!(&events[..], [WebSocketEvent::Text(text)] if text == "one message"));
         assert_eq!(output, [0x8A, 1, b'?']);
+    }
+
+    #[test]
+    fn a_ping_is_answered_before_the_goodbye_and_not_after_it() {
+        let head = [0x82, 0xFE, 0xFF, 0xFF];
+        let (_, output) = run(&[&frame(0x89, b"?")[..], &head].concat());
+        assert_eq!(output[..3], [0x8A, 1, b'?']);
+        assert_eq!(output[3], 0x88);
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl File {
             },
             limits: self.limits.clone(),
             budgets: Budgets::default(),
+            record: None,
         })
     }
 

@@ -6,28 +6,40 @@
 //!
 //! Between calls there is one arrival for each copy of the batch, in the order of the batch.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lvsp_core::media::{Fanout, Filled, TransmitBatch};
-use lvsp_core::time::Timestamp;
+use crate::media::batch::TransmitBatch;
+use crate::media::fanout::Filled;
+use crate::time::Timestamp;
 
 /// A batch, and how old what is in it is.
-pub(crate) struct Outbox {
+#[derive(Debug)]
+pub struct Outbox {
     batch: TransmitBatch,
     arrivals: Vec<Timestamp>,
     latency: Duration,
 }
 
-/// What was not sent.
+/// What became of datagrams that the host gave to its socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// So many of them, from the front, are on their way: at least one.
+    Some(usize),
+    /// The socket has no room.
+    Full,
+    /// The first of them cannot be sent, which says nothing about the others.
+    Failed,
+}
+
+/// What was not sent: for `Relay::note_unsent` and `Relay::note_too_late`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[must_use = "what is not sent is counted"]
-pub(crate) struct Unsent {
+pub struct Unsent {
     /// Copies that the socket did not take.
-    pub(crate) refused: u64,
+    pub refused: u64,
     /// Copies that were too old.
-    pub(crate) too_late: u64,
+    pub too_late: u64,
 }
 
 impl std::ops::AddAssign for Unsent {
@@ -39,34 +51,40 @@ impl std::ops::AddAssign for Unsent {
 
 impl Outbox {
     /// An empty one; `latency` is how old a copy may be when it is sent.
-    pub(crate) fn new(latency: Duration) -> Self {
+    #[must_use]
+    pub fn new(latency: Duration) -> Self {
         let batch = TransmitBatch::new();
         Self { batch, arrivals: Vec::new(), latency }
     }
 
     /// Whether something that arrived at `arrival` is too old.
-    pub(crate) fn is_late(&self, now: Timestamp, arrival: Timestamp) -> bool {
+    #[must_use]
+    pub fn is_late(&self, now: Timestamp, arrival: Timestamp) -> bool {
         now.since(arrival) > self.latency
     }
 
-    /// Takes what a datagram that arrived at `arrival` leads to, as far as there is room.
-    pub(crate) fn fill(&mut self, fanout: &mut Fanout<'_>, arrival: Timestamp) -> Filled {
-        let filled = fanout.fill(&mut self.batch);
+    /// Takes what a datagram that arrived at `arrival` leads to, as far as there is room: `fill` is
+    /// [`Fanout::fill`](crate::media::Fanout::fill) of its fan-out.
+    pub fn fill(
+        &mut self,
+        arrival: Timestamp,
+        fill: impl FnOnce(&mut TransmitBatch) -> Filled,
+    ) -> Filled {
+        let filled = fill(&mut self.batch);
         self.arrivals.resize(self.batch.len(), arrival);
         filled
     }
 
-    /// Sends everything and is empty afterwards. `send` takes some of the datagrams from the front
-    /// and says how many, as [`crate::sys::send`] does.
-    pub(crate) fn send(
+    /// Sends everything and is empty afterwards. `send` gives datagrams to the socket, from the
+    /// front and as many at once as it likes; `clock` is read before each time.
+    pub fn send(
         &mut self,
         clock: impl Fn() -> Timestamp,
-        mut send: impl FnMut(&mut dyn Iterator<Item = (SocketAddr, &[u8])>) -> io::Result<usize>,
+        mut send: impl FnMut(&mut dyn Iterator<Item = (SocketAddr, &[u8])>) -> Sent,
     ) -> Unsent {
         let mut unsent = Unsent::default();
         let mut at = 0;
         while at < self.batch.len() {
-            // The clock is read before each system call, which sends many.
             let now = clock();
             let late = self.arrivals[at..].iter().take_while(|then| self.is_late(now, **then));
             let late = late.count();
@@ -77,13 +95,13 @@ impl Outbox {
             }
             let rest = (at..self.batch.len()).filter_map(|position| self.batch.get(position));
             match send(&mut rest.map(|copy| (copy.address, copy.bytes))) {
-                Ok(sent) => at += sent.max(1),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Sent::Some(count) => at += count.max(1),
+                Sent::Full => {
                     unsent.refused += (self.batch.len() - at) as u64;
                     break;
                 }
                 // One receiver's trouble (refused, unreachable) is not the others'.
-                Err(_) => {
+                Sent::Failed => {
                     unsent.refused += 1;
                     at += 1;
                 }
@@ -99,13 +117,13 @@ impl Outbox {
 mod tests {
     use std::cell::Cell;
 
-    use lvsp_core::config::MediaConfig;
-    use lvsp_core::ids::{LegId, RelayId, RoomId, Ssrc};
-    use lvsp_core::limits::Limits;
-    use lvsp_core::media::Relay;
-    use lvsp_core::media::command::{Permissions, RelayCommand};
-    use lvsp_core::slab::Slab;
-    use lvsp_core::wire::discovery;
+    use crate::config::MediaConfig;
+    use crate::ids::{LegId, RelayId, RoomId, Ssrc};
+    use crate::limits::Limits;
+    use crate::media::Relay;
+    use crate::media::command::{Permissions, RelayCommand};
+    use crate::slab::Slab;
+    use crate::wire::discovery;
 
     use super::*;
 
@@ -133,7 +151,8 @@ mod tests {
             discovery::write_request(&mut request, Ssrc(4));
             let from = SocketAddr::from(([127, 0, 0, 1], port));
             let mut fanout = relay.handle_datagram(Timestamp::ZERO, from, &mut request);
-            let filled = outbox.fill(&mut fanout, Timestamp::from_millis(*arrival));
+            let arrival = Timestamp::from_millis(*arrival);
+            let filled = outbox.fill(arrival, |batch| fanout.fill(batch));
             assert_eq!(filled, Filled::Done);
         }
         outbox
@@ -147,7 +166,7 @@ mod tests {
             || Timestamp::from_millis(200),
             |datagrams| {
                 ports.extend(datagrams.map(|(to, _)| to.port()));
-                Ok(ports.len())
+                Sent::Some(ports.len())
             },
         );
         assert_eq!(unsent, Unsent { refused: 0, too_late: 2 });
@@ -164,7 +183,7 @@ mod tests {
             |datagrams| {
                 assert_eq!(datagrams.count(), 3);
                 time.set(101);
-                Ok(1)
+                Sent::Some(1)
             },
         );
         assert_eq!(unsent, Unsent { refused: 0, too_late: 2 });
@@ -178,10 +197,7 @@ mod tests {
             || Timestamp::ZERO,
             |_| {
                 calls += 1;
-                Err(match calls {
-                    1 => io::ErrorKind::ConnectionRefused.into(),
-                    _ => io::ErrorKind::WouldBlock.into(),
-                })
+                if calls == 1 { Sent::Failed } else { Sent::Full }
             },
         );
         assert_eq!((calls, unsent), (2, Unsent { refused: 4, too_late: 0 }));

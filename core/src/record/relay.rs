@@ -1,0 +1,166 @@
+//! A relay whose inputs and outputs can be recorded.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+
+use super::codec::{Corrupt, Field, Record, Source, records};
+use super::setup::RelaySetup;
+use super::{Machine, Tape};
+use crate::config::MediaConfig;
+use crate::ids::RelayId;
+use crate::limits::Limits;
+use crate::media::command::{RelayCommand, RelayEvent};
+use crate::media::{Fanout, Filled, Relay, TransmitBatch};
+use crate::time::Timestamp;
+
+records! {
+    /// What stands in the recording of a relay. From 100 on: what it answered.
+    pub(super) enum RelayRecord {
+        1 Command { now: Timestamp, command: RelayCommand },
+        /// `late` if it was given to `handle_late_datagram`.
+        2 Datagram { now: Timestamp, from: SocketAddr, late: bool, bytes: Vec<u8> },
+        3 Unsent { copies: u64 },
+        4 TooLate { copies: u64 },
+        /// A datagram that the one before led to.
+        100 Sealed { to: SocketAddr, bytes: Vec<u8> },
+        /// What was told when it was asked for. Nothing is an answer too: asking changes the relay.
+        101 Event { event: Option<RelayEvent> },
+    }
+}
+
+/// A [`Relay`] that can write down what goes in and comes out.
+///
+/// Its methods are the relay's own, which say what they do; those that change nothing are reached
+/// through [`Deref`]. Without a recording they cost nothing more.
+#[derive(Debug)]
+pub struct RecordedRelay {
+    relay: Relay,
+    tape: Option<Tape>,
+}
+
+impl Deref for RecordedRelay {
+    type Target = Relay;
+
+    fn deref(&self) -> &Relay {
+        &self.relay
+    }
+}
+
+impl RecordedRelay {
+    /// A relay without legs. It records from here on if `record`.
+    #[must_use]
+    pub fn new(id: RelayId, limits: &Limits, config: MediaConfig, record: bool) -> Self {
+        let setup = || RelaySetup::new(id, limits, config);
+        let tape = record.then(|| Tape::new(Machine::Relay, &setup()));
+        Self { relay: Relay::new(id, limits, config), tape }
+    }
+
+    /// What was recorded since this was last asked; nothing when no recording is on. Hosts ask
+    /// after every turn, because it grows until then.
+    #[must_use]
+    pub fn take_recording(&mut self) -> Vec<u8> {
+        self.tape.as_mut().map_or_else(Vec::new, |tape| std::mem::take(&mut tape.bytes))
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&mut self) {
+        self.tape = None;
+    }
+
+    /// See [`Relay::note_unsent`].
+    pub fn note_unsent(&mut self, copies: u64) {
+        if copies > 0 {
+            note(&mut self.tape, || RelayRecord::Unsent { copies });
+        }
+        self.relay.note_unsent(copies);
+    }
+
+    /// See [`Relay::note_too_late`].
+    pub fn note_too_late(&mut self, copies: u64) {
+        if copies > 0 {
+            note(&mut self.tape, || RelayRecord::TooLate { copies });
+        }
+        self.relay.note_too_late(copies);
+    }
+
+    /// See [`Relay::handle_command`].
+    pub fn handle_command(&mut self, now: Timestamp, command: RelayCommand) {
+        let Some(tape) = &mut self.tape else { return self.relay.handle_command(now, command) };
+        let record = RelayRecord::Command { now, command };
+        tape.note(&record);
+        if let RelayRecord::Command { command, .. } = record {
+            self.relay.handle_command(now, command);
+        }
+    }
+
+    /// See [`Relay::handle_datagram`].
+    pub fn handle_datagram<'a>(
+        &'a mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        packet: &'a mut [u8],
+    ) -> RecordedFanout<'a> {
+        let late = false;
+        let bytes = || packet.to_vec();
+        note(&mut self.tape, || RelayRecord::Datagram { now, from, late, bytes: bytes() });
+        let fanout = self.relay.handle_datagram(now, from, packet);
+        RecordedFanout { fanout, tape: self.tape.as_mut() }
+    }
+
+    /// See [`Relay::handle_late_datagram`].
+    pub fn handle_late_datagram<'a>(
+        &'a mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        packet: &'a mut [u8],
+    ) -> RecordedFanout<'a> {
+        let late = true;
+        let bytes = || packet.to_vec();
+        note(&mut self.tape, || RelayRecord::Datagram { now, from, late, bytes: bytes() });
+        let fanout = self.relay.handle_late_datagram(now, from, packet);
+        RecordedFanout { fanout, tape: self.tape.as_mut() }
+    }
+
+    /// See [`Relay::poll_event`].
+    pub fn poll_event(&mut self) -> Option<RelayEvent> {
+        let event = self.relay.poll_event();
+        note(&mut self.tape, || RelayRecord::Event { event });
+        event
+    }
+}
+
+fn note(tape: &mut Option<Tape>, record: impl FnOnce() -> RelayRecord) {
+    if let Some(tape) = tape {
+        tape.note(&record());
+    }
+}
+
+/// A [`Fanout`] whose copies are recorded as they are filled.
+#[derive(Debug)]
+#[must_use = "receivers get nothing until the fan-out is filled into a batch"]
+pub struct RecordedFanout<'a> {
+    fanout: Fanout<'a>,
+    tape: Option<&'a mut Tape>,
+}
+
+impl RecordedFanout<'_> {
+    /// See [`Fanout::fill`].
+    pub fn fill(&mut self, batch: &mut TransmitBatch) -> Filled {
+        let before = batch.len();
+        let filled = self.fanout.fill(batch);
+        if let Some(tape) = &mut self.tape {
+            for copy in batch.entries().skip(before) {
+                tape.note(&RelayRecord::Sealed { to: copy.address, bytes: copy.bytes.to_vec() });
+            }
+        }
+        filled
+    }
+}
+
+impl<'a> Deref for RecordedFanout<'a> {
+    type Target = Fanout<'a>;
+
+    fn deref(&self) -> &Fanout<'a> {
+        &self.fanout
+    }
+}

@@ -1,0 +1,294 @@
+//! A relay's task: one UDP socket and its `Relay`.
+//!
+//! Order of each turn: take datagrams from the socket, then apply every command that was queued
+//! before, then handle the datagrams. So a datagram that a command provoked never comes before it.
+//! When a turn's budget of commands does not reach, the datagrams wait for the rest of them.
+//!
+//! Overload is met at the input: what is older than the latency budget is not opened.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use lvsp_core::ids::RelayId;
+use lvsp_core::media::command::{RelayCommand, RelayEvent};
+use lvsp_core::media::{Filled, Outbox, Sent, Unsent};
+use lvsp_core::record::RecordedRelay;
+use lvsp_core::time::Timestamp;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::clock::Clock;
+use crate::handle::RelayFigures;
+use crate::recording::Sink;
+use crate::udp::Received;
+
+/// Datagrams handled in one turn.
+const DATAGRAMS: usize = 128;
+/// Commands applied in one turn.
+const COMMANDS: usize = 4_096;
+/// Events reported in one turn.
+const EVENTS: usize = 1_024;
+/// Questions answered in one turn.
+const QUESTIONS: usize = 16;
+/// An event that found the queue full is tried again after this long.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// A question about a relay.
+pub(crate) type Question = oneshot::Sender<RelayFigures>;
+
+/// What serves one relay; a future that ends with the [`Control`](crate::Control) of its server.
+#[must_use = "nobody is served before it is polled"]
+pub struct Media {
+    relay: RecordedRelay,
+    socket: UdpSocket,
+    commands: mpsc::Receiver<RelayCommand>,
+    events: mpsc::Sender<(RelayId, RelayEvent)>,
+    questions: mpsc::Receiver<Question>,
+    clock: Clock,
+    received: Received,
+    received_at: Timestamp,
+    /// Commands that were queued before the datagrams were received, and are not applied yet.
+    owed: usize,
+    outbox: Outbox,
+    /// An event that did not fit into the queue, and when it is tried again.
+    unsent: Option<RelayEvent>,
+    retry: Pin<Box<Sleep>>,
+    sink: Option<Sink>,
+}
+
+/// What a relay's task is made of.
+pub(crate) struct Parts {
+    pub(crate) relay: RecordedRelay,
+    pub(crate) socket: UdpSocket,
+    pub(crate) commands: mpsc::Receiver<RelayCommand>,
+    pub(crate) events: mpsc::Sender<(RelayId, RelayEvent)>,
+    pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) clock: Clock,
+    /// How old a datagram may be when its copies are sent.
+    pub(crate) latency: Duration,
+    pub(crate) sink: Option<Sink>,
+}
+
+impl std::fmt::Debug for Media {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Media").field("relay", &self.relay.id()).finish_non_exhaustive()
+    }
+}
+
+impl Future for Media {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if !this.turn(cx) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Media {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            relay: parts.relay,
+            socket: parts.socket,
+            commands: parts.commands,
+            events: parts.events,
+            questions: parts.questions,
+            clock: parts.clock,
+            received: Received::new(),
+            received_at: Timestamp::ZERO,
+            owed: 0,
+            outbox: Outbox::new(parts.latency),
+            unsent: None,
+            retry: Box::pin(sleep_until(Instant::now())),
+            sink: parts.sink,
+        }
+    }
+
+    /// One turn; `false` when the server is gone.
+    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let (mut datagrams, mut commands) = (0, 0);
+        // Whether something is left that nobody would wake this task for.
+        let mut more;
+        loop {
+            more = self.received.is_empty() && self.receive(cx, DATAGRAMS - datagrams);
+            let Some(applied) = self.obey(COMMANDS - commands) else { return false };
+            commands += applied;
+            if self.owed > 0 || commands == COMMANDS {
+                more = true;
+                break;
+            }
+            if self.received.is_empty() {
+                break;
+            }
+            datagrams += self.received.len();
+            self.forward();
+            if datagrams >= DATAGRAMS {
+                more = true;
+                break;
+            }
+        }
+        let unsent = self.send();
+        self.note(unsent);
+        more |= self.report(cx);
+        more |= self.answer(cx);
+        self.save();
+        // Commands that come from now on wake this task; those that came meanwhile count as well.
+        more |= match self.commands.poll_recv(cx) {
+            Poll::Ready(Some(command)) => {
+                self.relay.handle_command(self.clock.now(), command);
+                true
+            }
+            Poll::Ready(None) => return false,
+            Poll::Pending => false,
+        };
+        if more {
+            cx.waker().wake_by_ref();
+        }
+        true
+    }
+
+    /// Takes up to `most` datagrams, when there are any; whether there may be more.
+    fn receive(&mut self, cx: &mut Context<'_>, most: usize) -> bool {
+        // Once in vain and once more: the second look makes the socket wake this task.
+        for _ in 0..2 {
+            match self.socket.poll_recv_ready(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Err(error)) => tracing::debug!(%error, "waiting for datagrams"),
+                Poll::Ready(Ok(())) => {}
+            }
+            let more = self.received.receive(&self.socket, most);
+            self.received_at = self.clock.now();
+            if more || !self.received.is_empty() {
+                self.owed = self.commands.len();
+                return true;
+            }
+        }
+        // Ready and empty twice: whatever it is, others come first.
+        true
+    }
+
+    /// Applies up to `most` commands; how many, or `None` when the server is gone.
+    ///
+    /// It asks the queue itself and not for a turn at it: the runtime may refuse a turn although
+    /// there are commands, and then a datagram would overtake them.
+    fn obey(&mut self, most: usize) -> Option<usize> {
+        let now = self.clock.now();
+        for count in 0..most {
+            match self.commands.try_recv() {
+                Ok(command) => self.relay.handle_command(now, command),
+                Err(TryRecvError::Empty) => {
+                    self.owed = 0;
+                    return Some(count);
+                }
+                Err(TryRecvError::Disconnected) => return None,
+            }
+            self.owed = self.owed.saturating_sub(1);
+        }
+        Some(most)
+    }
+
+    /// Handles what was received.
+    fn forward(&mut self) {
+        let Self { relay, socket, received, outbox, clock, .. } = self;
+        let mut unsent = Unsent::default();
+        let mut now = clock.now();
+        for (age, from, packet) in received.datagrams() {
+            let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            let arrival = self.received_at.as_micros().saturating_sub(waited);
+            let arrival = Timestamp::from_micros(arrival);
+            let (mut fanout, arrival) = if outbox.is_late(now, arrival) {
+                // What is answered all the same is not to be found late again.
+                (relay.handle_late_datagram(now, from, packet), now)
+            } else {
+                (relay.handle_datagram(now, from, packet), arrival)
+            };
+            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
+                unsent += outbox.send(|| clock.now(), |datagrams| give(socket, datagrams));
+                // Sending is what takes long.
+                now = clock.now();
+            }
+        }
+        received.clear();
+        self.note(unsent);
+    }
+
+    fn send(&mut self) -> Unsent {
+        let Self { outbox, clock, socket, .. } = self;
+        outbox.send(|| clock.now(), |datagrams| give(socket, datagrams))
+    }
+
+    fn note(&mut self, unsent: Unsent) {
+        self.relay.note_unsent(unsent.refused);
+        self.relay.note_too_late(unsent.too_late);
+    }
+
+    /// Reports events; whether there may be more.
+    fn report(&mut self, cx: &mut Context<'_>) -> bool {
+        let id = self.relay.id();
+        for _ in 0..EVENTS {
+            let Some(event) = self.unsent.take().or_else(|| self.relay.poll_event()) else {
+                return false;
+            };
+            match self.events.try_send((id, event)) {
+                Ok(()) => {}
+                Err(TrySendError::Full((_, event))) => {
+                    self.unsent = Some(event);
+                    self.retry.as_mut().reset(Instant::now() + RETRY);
+                    return self.retry.as_mut().poll(cx).is_ready();
+                }
+                // The server is gone, which the commands say as well.
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        true
+    }
+
+    /// Answers questions; whether there may be more.
+    fn answer(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..QUESTIONS {
+            let Poll::Ready(Some(question)) = self.questions.poll_recv(cx) else { return false };
+            let (stats, legs) = (self.relay.stats().clone(), self.relay.leg_count());
+            // Who asked may have given up.
+            let _ = question.send(RelayFigures { stats, legs });
+        }
+        true
+    }
+
+    fn save(&mut self) {
+        let Some(sink) = &mut self.sink else { return };
+        if !sink.write(&self.relay.take_recording()) {
+            self.sink = None;
+            self.relay.stop_recording();
+        }
+    }
+}
+
+/// Gives datagrams to the socket, one by one.
+fn give(socket: &UdpSocket, datagrams: &mut dyn Iterator<Item = (SocketAddr, &[u8])>) -> Sent {
+    let mut sent = 0;
+    for (to, bytes) in datagrams {
+        match socket.try_send_to(bytes, to) {
+            Ok(_) => sent += 1,
+            Err(_) if sent > 0 => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
+            Err(_) => return Sent::Failed,
+        }
+        // Ages are looked at again now and then.
+        if sent == 64 {
+            break;
+        }
+    }
+    Sent::Some(sent)
+}
+
+#[cfg(test)]
+#[path = "media_tests.rs"]
+mod tests;

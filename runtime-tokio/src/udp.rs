@@ -1,0 +1,148 @@
+//! Receiving datagrams with the time that each waited in the socket's buffer.
+//!
+//! On Linux the kernel notes when each arrived; elsewhere only the time since it was received
+//! counts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Datagrams that are received before they are handled.
+const BATCH: usize = 64;
+/// Room for one datagram; a larger one than the core takes is seen as such.
+const DATAGRAM_BYTES: usize = 2_048;
+/// Asked of the kernel for each UDP socket, in each direction: a tenth of a second at some 40,000
+/// datagrams a second. It gives what it allows.
+const BUFFER_BYTES: usize = 4 << 20;
+
+/// Memory for one batch of received datagrams, allocated once.
+#[derive(Debug)]
+pub(crate) struct Received {
+    bytes: Box<[u8]>,
+    entries: Vec<Entry>,
+    /// Room for what the kernel notes about one datagram.
+    #[cfg(target_os = "linux")]
+    notes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    length: usize,
+    from: SocketAddr,
+    age: Duration,
+}
+
+impl Received {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: vec![0; BATCH * DATAGRAM_BYTES].into_boxed_slice(),
+            entries: Vec::with_capacity(BATCH),
+            #[cfg(target_os = "linux")]
+            notes: nix::cmsg_space!(nix::sys::time::TimeSpec),
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// How long each had waited when it was received, where it came from, and what it is.
+    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (Duration, SocketAddr, &mut [u8])> {
+        let slots = self.bytes.chunks_exact_mut(DATAGRAM_BYTES);
+        slots.zip(&self.entries).map(|(bytes, entry)| {
+            (entry.age, entry.from, &mut bytes[..entry.length.min(DATAGRAM_BYTES)])
+        })
+    }
+
+    /// Takes up to `most` datagrams; whether there may be more.
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, most: usize) -> bool {
+        self.clear();
+        for _ in 0..most.min(BATCH) {
+            match self.receive_one(socket) {
+                Ok(entry) => self.entries.push(entry),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // What an earlier datagram met on its way: nothing about this socket.
+                Err(error) => tracing::debug!(%error, "receiving"),
+            }
+        }
+        true
+    }
+
+    #[cfg(target_os = "linux")]
+    fn receive_one(&mut self, socket: &UdpSocket) -> io::Result<Entry> {
+        use std::os::fd::AsRawFd;
+
+        use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+
+        let start = self.entries.len() * DATAGRAM_BYTES;
+        let slot = &mut self.bytes[start..start + DATAGRAM_BYTES];
+        let mut slots = [io::IoSliceMut::new(slot)];
+        let (fd, notes) = (socket.as_raw_fd(), &mut self.notes);
+        let message = socket.try_io(Interest::READABLE, || {
+            let notes = Some(notes.as_mut_slice());
+            Ok(recvmsg::<SockaddrStorage>(fd, &mut slots, notes, MsgFlags::MSG_DONTWAIT)?)
+        })?;
+        let from = message.address.as_ref().and_then(socket_address);
+        let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let arrival = message.cmsgs()?.find_map(|note| {
+            let ControlMessageOwned::ScmTimestampns(time) = note else { return None };
+            Some(Duration::from(time))
+        });
+        let age = arrival.map_or(Duration::ZERO, age_of);
+        Ok(Entry { length: message.bytes, from, age })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn receive_one(&mut self, socket: &UdpSocket) -> io::Result<Entry> {
+        let start = self.entries.len() * DATAGRAM_BYTES;
+        let slot = &mut self.bytes[start..start + DATAGRAM_BYTES];
+        let (length, from) = socket.try_recv_from(slot)?;
+        Ok(Entry { length, from, age: Duration::ZERO })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn socket_address(storage: &nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = storage.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+}
+
+/// The kernel notes arrivals by the wall clock, which may have been set since.
+#[cfg(target_os = "linux")]
+fn age_of(arrival: Duration) -> Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(Duration::ZERO, |now| now.saturating_sub(arrival))
+}
+
+/// Each of these makes things better, and nothing depends on it.
+pub(crate) fn configure(socket: &UdpSocket) {
+    let options = SockRef::from(socket);
+    let mut wishes = vec![
+        ("receive buffer", options.set_recv_buffer_size(BUFFER_BYTES)),
+        ("send buffer", options.set_send_buffer_size(BUFFER_BYTES)),
+    ];
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
+        let noted = setsockopt(socket, ReceiveTimestampns, &true).map_err(io::Error::from);
+        wishes.push(("arrival times", noted));
+    }
+    for (wish, result) in wishes {
+        if let Err(error) = result {
+            tracing::warn!(%error, wish, "the media socket does without");
+        }
+    }
+}
