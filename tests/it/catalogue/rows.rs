@@ -116,6 +116,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/it/lifecycle.rs::media_flows_while_the_control_link_is_lost",
             "tests/it/lifecycle.rs::calls_end_when_no_chat_server_comes_back_within_the_grace_time",
             "tests/it/revisions.rs::calls_outlive_a_litecord_that_never_comes_back_until_the_grace_ends",
+            "tests/live/main.rs#faults",
         ],
         ..NOTHING
     },
@@ -231,6 +232,7 @@ pub(super) const ROWS: &[Row] = &[
             "core/src/transport/upgrade.rs::single_bytes_cost_no_more_than_one_feed",
             "core/src/transport/upgrade.rs::a_head_over_its_limits_is_refused_without_its_end",
             "runtime-mio/tests/bounded_work.rs::a_join_in_one_byte_records_under_a_flood_takes_few_and_short_turns",
+            "tests/live/main.rs#hostile",
         ],
         ..NOTHING
     },
@@ -245,6 +247,7 @@ pub(super) const ROWS: &[Row] = &[
             EACH,
             "tests/it/limits.rs::over_the_total_the_idlest_stranger_of_the_fullest_address_makes_room",
             "tests/it/limits.rs::a_share_of_strangers_is_all_that_one_address_gets",
+            "tests/live/main.rs#hostile",
         ],
         missing: "over its share an address is refused and does not wait in the backlog",
     },
@@ -264,6 +267,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             "runtime-mio/src/accept.rs::a_few_descriptors_are_kept_for_everything_else",
             "runtime-mio/tests/descriptors.rs::a_server_without_descriptors_turns_newcomers_away_and_lives_on",
+            "tests/live/main.rs#faults",
         ],
         ..NOTHING
     },
@@ -331,7 +335,7 @@ pub(super) const ROWS: &[Row] = &[
             "core/src/wire/json_tests.rs::integers_are_json_integers_in_range",
             "core/src/wire/gateway/client_tests.rs::what_each_client_sends_is_understood",
             "core/src/wire/gateway/client_tests.rs::bad_fields_are_named_and_bad_texts_are_decode_errors",
-            "fuzz/src/lib.rs::the_corpus_of_gateway_json_holds",
+            "fuzz/src/lib.rs#gw_json",
         ],
         ..NOTHING
     },
@@ -381,6 +385,7 @@ pub(super) const ROWS: &[Row] = &[
             "tests/it/resume.rs::a_resume_after_the_window_is_refused_and_the_others_know",
             "tests/it/limits.rs::of_detached_sessions_the_oldest_loses_its_replay_first",
             "tests/sim/tests.rs::every_seed_holds",
+            "tests/live/main.rs#faults",
         ],
         ..NOTHING
     },
@@ -461,11 +466,12 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             EACH,
             "tests/it/drain.rs::a_drain_refuses_new_voice_states_and_ends_sessions_with_4015",
-            "runtime-mio/src/accept.rs::no_second_sees_more_than_the_pace_and_a_hundredth",
+            "core/src/pace.rs::no_second_sees_more_than_the_pace_and_a_hundredth",
             "tests/it/drain.rs::clients_are_told_to_go_one_by_one_over_two_seconds",
             "tests/it/drain.rs::who_does_not_go_is_dropped_three_seconds_after_the_calls_ended",
             "runtime-mio/tests/restart.rs::a_second_sigterm_stops_at_once",
             "runtime-mio/tests/restart.rs::the_ports_are_free_before_the_last_connection_is_gone",
+            "tests/live/main.rs#restart",
         ],
         ..NOTHING
     },
@@ -479,6 +485,7 @@ pub(super) const ROWS: &[Row] = &[
             "runtime-mio/tests/certificates.rs::a_certificate_that_ends_soon_is_warned_of_at_the_start",
             "runtime-mio/tests/certificates.rs::sighup_serves_a_new_certificate_and_a_broken_one_changes_nothing",
             "core/src/transport/tls.rs::a_key_of_another_certificate_is_named_as_such",
+            "tests/live/main.rs#faults",
         ],
         ..NOTHING
     },
@@ -504,6 +511,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             EACH,
             "tests/it/limits.rs::a_stall_of_the_process_drops_nobody_but_those_who_stay_silent_after_it",
+            "tests/live/main.rs#faults",
         ],
         ..NOTHING
     },
@@ -601,6 +609,7 @@ pub(super) const ROWS: &[Row] = &[
             EACH,
             "core/src/media/tests.rs::strangers_never_get_more_than_they_send",
             "core/src/media/tests/addresses.rs::discovery_is_limited_a_session_and_not_an_address",
+            "tests/live/main.rs#hostile",
         ],
         ..NOTHING
     },
@@ -642,6 +651,7 @@ pub(super) const ROWS: &[Row] = &[
             "core/src/media/tests/addresses.rs::an_address_moves_only_with_the_newest_packet",
             "core/src/media/tests/addresses.rs::somebody_who_copies_packets_holds_a_leg_until_its_owner_is_heard",
             "core/src/media/binding.rs::moves_are_limited_but_the_way_back_is_free_once",
+            "tests/live/main.rs#faults",
         ],
         ..NOTHING
     },
@@ -679,7 +689,7 @@ pub(super) const ROWS: &[Row] = &[
             "core/src/wire/rtp.rs::any_bytes_are_read_or_refused",
             "core/src/media/tests.rs::no_vector_that_must_fail_is_relayed",
             "tests/it_alloc/main.rs::the_media_path_touches_no_heap_in_any_mode",
-            "fuzz/src/lib.rs::the_corpus_of_udp_datagram_holds",
+            "fuzz/src/lib.rs#udp_datagram",
         ],
         ..NOTHING
     },
@@ -702,6 +712,7 @@ pub(super) const ROWS: &[Row] = &[
             "runtime-mio/src/media_thread_tests.rs::a_turn_takes_no_more_datagrams_than_its_budget",
             "runtime-mio/src/media_thread_tests.rs::voice_older_than_the_budget_is_not_opened",
             "runtime-mio/tests/bounded_work.rs::what_waited_before_the_start_is_taken_a_budget_at_a_time",
+            "tests/live/main.rs#hostile",
         ],
         missing: "video is not relayed, so it has no rates: it is dropped as `drops.payload_type`",
     },
@@ -711,7 +722,7 @@ pub(super) const ROWS: &[Row] = &[
         answer: "What it refuses is dropped; an error costs one copy, and nothing waits",
         counters: &["drops.socket_full"],
         tests: &[
-            "runtime-mio/src/outbox.rs::an_error_costs_one_copy_and_a_full_socket_the_rest",
+            "core/src/media/outbox.rs::an_error_costs_one_copy_and_a_full_socket_the_rest",
             "core/src/media/tests.rs::what_is_not_filled_or_not_sent_is_counted",
         ],
         ..NOTHING
