@@ -98,8 +98,10 @@ impl Host {
         while let Some(event) = self.relay.poll_event() {
             self.server.handle_relay_event(self.now(), RelayId(0), event);
         }
-        self.accept();
-        self.read();
+        if !self.server.is_behind() {
+            self.accept();
+            self.read();
+        }
         self.server.handle_timeout(self.now());
         self.act();
         self.write();

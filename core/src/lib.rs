@@ -15,7 +15,8 @@
 //! 1. Wait until a socket is ready or [`server::Server::poll_timeout`] is reached.
 //! 2. Take a bounded batch of datagrams from the UDP socket, *then* apply every queued
 //!    `RelayCommand`, *then* handle the batch, filling one `TransmitBatch`, and send it.
-//! 3. Feed relay events and TCP bytes to the server, then `handle_timeout`.
+//! 3. Feed relay events and TCP bytes to the server, unless it
+//!    [is behind](server::Server::is_behind), then `handle_timeout`.
 //! 4. Take `poll_output` until `None`; queue relay commands at once.
 //! 5. Only then write `outbound` bytes: so no datagram meets a relay that has not heard of its
 //!    session.

@@ -152,7 +152,7 @@ impl Control {
         if self.signals.take_drain() {
             self.server.begin_drain(self.clock.now());
         }
-        if self.push_stalled() {
+        if self.push_stalled() && !self.server.is_behind() {
             more |= self.obey(cx);
             more |= self.accept(cx);
             self.read();
