@@ -15,6 +15,10 @@ root=$PWD
 copy=$root/target/planted
 # Its own, or cargo would take what is built there for what is built here.
 export CARGO_TARGET_DIR=$root/target/planted-build
+# What was built of the dependencies serves here as well; the copy's own files are newer than theirs.
+if [ ! -d "$CARGO_TARGET_DIR" ] && [ -d "$root/target/debug" ]; then
+    mkdir -p "$CARGO_TARGET_DIR" && cp -a "$root/target/debug" "$CARGO_TARGET_DIR/"
+fi
 # The copy is no part of this repository.
 export GIT_CEILING_DIRECTORIES=$root/target
 
