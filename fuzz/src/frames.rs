@@ -79,16 +79,17 @@ impl Peer {
             }
             length => (u64::from(length), rest),
         };
-        let masked = second & 0x80 != 0;
-        let (mask, rest) = if masked { rest.split_first_chunk()? } else { (&[0; 4], rest) };
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0F);
-        if matches!(opcode, 3..=7 | 11..=15) {
-            return self.fail(BROKEN);
-        }
-        if length > limit as u64 {
+        let earlier = self.message.as_ref().filter(|_| opcode < 8).map_or(0, |(_, m)| m.len());
+        // Said by the head alone, whatever else is wrong with the frame.
+        if length > (limit - earlier) as u64 {
             return self.fail(TOO_BIG);
         }
-        let broken = first & 0x70 != 0 || !masked || (opcode >= 8 && (!fin || length > 125));
+        let masked = second & 0x80 != 0;
+        let (mask, rest) = if masked { rest.split_first_chunk()? } else { (&[0; 4], rest) };
+        let reserved = matches!(opcode, 3..=7 | 11..=15);
+        let broken =
+            reserved || first & 0x70 != 0 || !masked || (opcode >= 8 && (!fin || length > 125));
         let length = usize::try_from(length).ok()?;
         let (payload, rest) = rest.split_at_checked(length)?;
         *bytes = rest;
@@ -108,11 +109,11 @@ impl Peer {
                 self.events.push(TransportEvent::Pong);
                 Some(())
             }
-            _ => self.data(opcode, fin, payload, limit),
+            _ => self.data(opcode, fin, payload),
         }
     }
 
-    fn data(&mut self, opcode: u8, fin: bool, payload: Vec<u8>, limit: usize) -> Option<()> {
+    fn data(&mut self, opcode: u8, fin: bool, payload: Vec<u8>) -> Option<()> {
         let (is_text, message) = match (self.message.take(), opcode) {
             (Some((is_text, mut message)), 0) => {
                 message.extend(payload);
@@ -122,9 +123,6 @@ impl Peer {
             // A new message inside another, or the rest of none.
             (Some(_), _) | (None, _) => return self.fail(BROKEN),
         };
-        if message.len() > limit {
-            return self.fail(TOO_BIG);
-        }
         if is_text && is_broken(&message, fin) {
             return self.fail(BROKEN);
         }

@@ -236,6 +236,9 @@ fn is_about_subject(message: &Value) -> bool {
     message["d"]["user_id"] == subject || message["d"]["user_ids"] == json!([subject])
 }
 
+/// What a kept message counts beside its text.
+const PLACE_BYTES: usize = 64;
+
 /// Every numbered message of a session, and which of them are kept.
 #[derive(Debug)]
 struct Ideal {
@@ -260,7 +263,7 @@ impl Ideal {
     }
 
     fn add(&mut self, message: Value) {
-        self.kept.push_back(message.to_string().len());
+        self.kept.push_back(message.to_string().len() + PLACE_BYTES);
         self.all.push(message);
         while self.kept.len() > self.messages_max
             || self.kept.iter().sum::<usize>() > self.bytes_max
