@@ -58,6 +58,27 @@ fn one_session_too_many_is_told_to_try_later() {
 }
 
 #[test]
+fn a_channel_that_is_made_again_is_waited_for_again() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = place(&mut world, chat, 1001, CHANNEL);
+    let channel = |deleted: bool| {
+        let info = json!({"id": CHANNEL.to_string(), "guild_id": GUILD.to_string(),
+            "deleted": deleted});
+        json!({"op": 6, "d": {"type": 0, "info": info}})
+    };
+    world.send(chat, &channel(true));
+    world.send(chat, &channel(false));
+    let early = gateway(&mut world, 8);
+    world.send(early, &identify(&ann));
+    assert_eq!(world.closed(early), None, "its voice state may still come");
+    let state = json!({"user_id": "1001", "channel_id": CHANNEL.to_string(),
+        "guild_id": GUILD.to_string(), "session_id": ann.session_id, "token": ann.token});
+    world.send(chat, &json!({"op": 7, "d": state}));
+    assert_eq!(world.take(early)["op"], 2, "and so it did");
+}
+
+#[test]
 fn destroyed_channels_are_remembered_up_to_a_limit() {
     let mut world = world(Limits { tombstones: 2, ..Limits::default() });
     let chat = chat_server(&mut world);
