@@ -15,9 +15,13 @@ root=$PWD
 copy=$root/target/planted
 # Its own, or cargo would take what is built there for what is built here.
 export CARGO_TARGET_DIR=$root/target/planted-build
-# What was built of the dependencies serves here as well; the copy's own files are newer than theirs.
-if [ ! -d "$CARGO_TARGET_DIR" ] && [ -d "$root/target/debug" ]; then
-    mkdir -p "$CARGO_TARGET_DIR" && cp -a "$root/target/debug" "$CARGO_TARGET_DIR/"
+# What was built of other people's crates serves here as well, by hard links that take no space.
+if [ ! -d "$CARGO_TARGET_DIR" ] && [ -d "$root/target/debug/deps" ]; then
+    built=$root/target/debug
+    mkdir -p "$CARGO_TARGET_DIR/debug/deps"
+    cp -a "$built/.fingerprint" "$built/build" "$CARGO_TARGET_DIR/debug/"
+    find "$built/deps" -type f \( -name '*.rlib' -o -name '*.rmeta' -o -name '*.so' -o -name '*.d' \) \
+        ! -name '*lvsp*' -exec ln -t "$CARGO_TARGET_DIR/debug/deps" {} +
 fi
 # The copy is no part of this repository.
 export GIT_CEILING_DIRECTORIES=$root/target
