@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::auth::ControlSecret;
+use crate::crypto::provider::{CipherProvider, ProviderError};
 use crate::limits::{LimitError, Limits};
 
 /// Everything that a `Server` is told at its start.
@@ -44,6 +45,8 @@ pub struct MediaConfig {
     pub enforce_bitrate: bool,
     /// What a client gets at an address that its gateway connection does not vouch for.
     pub foreign_udp: ForeignUdp,
+    /// Whose code seals and opens media.
+    pub cipher_provider: CipherProvider,
     /// Addresses of this host may be served: only when the media socket is bound to one of them.
     pub loopback: bool,
 }
@@ -173,6 +176,9 @@ pub enum ConfigError {
     /// Two chat servers with one secret: nobody could tell them apart.
     #[error("the control clients {0:?} and {1:?} have the same secret: each needs its own")]
     SharedSecret(String, String),
+    /// A cipher provider that cannot be had.
+    #[error("media.cipher_provider: {0}")]
+    CipherProvider(#[from] ProviderError),
     /// Grace over a day.
     #[error("control grace of {0:?} is too long: at most 24 hours")]
     Grace(Duration),
@@ -216,6 +222,7 @@ impl Config {
     /// The first thing that is wrong, in words.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.limits.validate()?;
+        self.media.cipher_provider.provider()?;
         if self.relays.is_empty() {
             return Err(ConfigError::NoRelay);
         }

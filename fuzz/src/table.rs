@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use lvsp_core::config::{ForeignUdp, MediaConfig};
 use lvsp_core::crypto::cipher::{Cipher, MediaKey};
 use lvsp_core::crypto::mode::Mode;
+use lvsp_core::crypto::provider::CipherProvider;
 use lvsp_core::ids::{LegId, RelayId, RoomId, Ssrc};
 use lvsp_core::limits::Limits;
 use lvsp_core::media::Relay;
@@ -74,6 +75,10 @@ impl Table {
                 0 | 1 => ForeignUdp::Guarded,
                 2 => ForeignUdp::Strict,
                 _ => ForeignUdp::Open,
+            },
+            cipher_provider: match bits >> 5 & 1 {
+                0 => CipherProvider::Auto,
+                _ => CipherProvider::RustCrypto,
             },
             loopback: bits & 16 != 0,
         };

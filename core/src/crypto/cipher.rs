@@ -3,13 +3,11 @@
 //! A [`Cipher`] keeps its key schedule, which costs as much as sealing a packet. The layout of each
 //! mode is in [`super::mode`]. Invariant: what failed to authenticate leaves no plaintext behind.
 
-use aes_gcm::Aes256Gcm;
-use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
-#[cfg(feature = "legacy-modes")]
-use xsalsa20poly1305::XSalsa20Poly1305;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::algorithm::Algorithm;
 use super::mode::{Mode, TAG_BYTES};
+use super::provider::Provider;
 use crate::entropy::Entropy;
 
 /// The key of one session, for both directions. Wiped when dropped.
@@ -70,13 +68,6 @@ pub struct Opened<'a> {
     pub counter: Option<[u8; 4]>,
 }
 
-enum Algorithm {
-    Aes(Box<Aes256Gcm>),
-    XChaCha(XChaCha20Poly1305),
-    #[cfg(feature = "legacy-modes")]
-    XSalsa(XSalsa20Poly1305),
-}
-
 /// A key ready for use in one mode.
 pub struct Cipher {
     mode: Mode,
@@ -91,32 +82,17 @@ impl std::fmt::Debug for Cipher {
 
 impl Cipher {
     /// Prepares a key; `None` for a mode that was not compiled in.
+    ///
+    /// [`Provider::default`] seals; hosts that seal much have a faster one.
     #[must_use]
     pub fn new(mode: Mode, key: &MediaKey) -> Option<Self> {
-        let algorithm = match mode {
-            Mode::Aes256GcmRtpSize | Mode::Aes256Gcm => {
-                Algorithm::Aes(Box::new(Aes256Gcm::new(key.expose().into())))
-            }
-            Mode::XChaCha20Poly1305RtpSize => {
-                Algorithm::XChaCha(XChaCha20Poly1305::new(key.expose().into()))
-            }
-            Mode::XSalsa20Poly1305LiteRtpSize
-            | Mode::XSalsa20Poly1305Lite
-            | Mode::XSalsa20Poly1305Suffix
-            | Mode::XSalsa20Poly1305 => Self::secretbox(key)?,
-        };
-        Some(Self { mode, algorithm })
+        Self::with_provider(Provider::default(), mode, key)
     }
 
-    #[cfg(feature = "legacy-modes")]
-    fn secretbox(key: &MediaKey) -> Option<Algorithm> {
-        use xsalsa20poly1305::KeyInit as _;
-        Some(Algorithm::XSalsa(XSalsa20Poly1305::new(key.expose().into())))
-    }
-
-    #[cfg(not(feature = "legacy-modes"))]
-    const fn secretbox(_: &MediaKey) -> Option<Algorithm> {
-        None
+    /// As [`Self::new`], by the code of this provider. The bytes are the same.
+    #[must_use]
+    pub fn with_provider(provider: Provider, mode: Mode, key: &MediaKey) -> Option<Self> {
+        Some(Self { mode, algorithm: Algorithm::new(provider, mode, key)? })
     }
 
     /// The mode.
@@ -156,7 +132,7 @@ impl Cipher {
         };
         body.get_mut(..first.len())?.copy_from_slice(first);
         body.get_mut(first.len()..)?.copy_from_slice(second);
-        tag.copy_from_slice(&self.encrypt(clear, suffix, body)?);
+        tag.copy_from_slice(&self.algorithm.encrypt(clear, self.nonce(clear, suffix), body)?);
         Some(clear.len() + length + TAG_BYTES + suffix.len())
     }
 
@@ -183,78 +159,18 @@ impl Cipher {
             sealed.split_at_mut_checked(body_len).ok_or(OpenError)?
         };
         let tag: [u8; TAG_BYTES] = (&*tag).try_into().map_err(|_| OpenError)?;
-        if self.decrypt(clear, suffix, body, &tag).is_none() {
+        if self.algorithm.decrypt(clear, self.nonce(clear, suffix), body, &tag).is_none() {
             body.zeroize();
             return Err(OpenError);
         }
         Ok(Opened { clear, plaintext: body, counter: suffix.try_into().ok() })
     }
 
-    fn encrypt(&self, clear: &[u8], suffix: &[u8], body: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
-        match &self.algorithm {
-            Algorithm::Aes(cipher) => {
-                let nonce = nonce::<12>(suffix);
-                let tag =
-                    cipher.encrypt_inout_detached((&nonce).into(), clear, body.into()).ok()?;
-                Some(tag.into())
-            }
-            Algorithm::XChaCha(cipher) => {
-                let nonce = nonce::<24>(suffix);
-                let tag =
-                    cipher.encrypt_inout_detached((&nonce).into(), clear, body.into()).ok()?;
-                Some(tag.into())
-            }
-            #[cfg(feature = "legacy-modes")]
-            Algorithm::XSalsa(cipher) => {
-                use xsalsa20poly1305::AeadInPlace as _;
-                let nonce = nonce::<24>(self.secretbox_nonce(clear, suffix));
-                let tag = cipher.encrypt_in_place_detached((&nonce).into(), b"", body).ok()?;
-                Some(tag.into())
-            }
-        }
-    }
-
-    fn decrypt(
-        &self,
-        clear: &[u8],
-        suffix: &[u8],
-        body: &mut [u8],
-        tag: &[u8; TAG_BYTES],
-    ) -> Option<()> {
-        match &self.algorithm {
-            Algorithm::Aes(cipher) => {
-                let nonce = nonce::<12>(suffix);
-                let (nonce, tag) = ((&nonce).into(), tag.into());
-                cipher.decrypt_inout_detached(nonce, clear, body.into(), tag).ok()
-            }
-            Algorithm::XChaCha(cipher) => {
-                let nonce = nonce::<24>(suffix);
-                let (nonce, tag) = ((&nonce).into(), tag.into());
-                cipher.decrypt_inout_detached(nonce, clear, body.into(), tag).ok()
-            }
-            #[cfg(feature = "legacy-modes")]
-            Algorithm::XSalsa(cipher) => {
-                use xsalsa20poly1305::AeadInPlace as _;
-                let nonce = nonce::<24>(self.secretbox_nonce(clear, suffix));
-                cipher.decrypt_in_place_detached((&nonce).into(), b"", body, tag.into()).ok()
-            }
-        }
-    }
-
-    /// Plain `xsalsa20_poly1305` takes its nonce from the header, the others from the suffix.
-    #[cfg(feature = "legacy-modes")]
-    fn secretbox_nonce<'a>(&self, clear: &'a [u8], suffix: &'a [u8]) -> &'a [u8] {
+    /// Where the nonce is, which zeros fill up: plain `xsalsa20_poly1305` takes it from the header,
+    /// the others from the suffix.
+    fn nonce<'a>(&self, clear: &'a [u8], suffix: &'a [u8]) -> &'a [u8] {
         if self.mode == Mode::XSalsa20Poly1305 { clear } else { suffix }
     }
-}
-
-/// The first `N` bytes of `source`, filled up with zeros.
-fn nonce<const N: usize>(source: &[u8]) -> [u8; N] {
-    let mut nonce = [0; N];
-    for (to, from) in nonce.iter_mut().zip(source) {
-        *to = *from;
-    }
-    nonce
 }
 
 #[cfg(test)]

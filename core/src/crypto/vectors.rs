@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::cipher::{Cipher, MediaKey};
 use super::mode::{Mode, TAG_BYTES};
+use super::provider::Provider;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -66,9 +67,13 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-fn cipher(mode: &str, key: &str) -> Option<Cipher> {
+/// One for each provider, or none for a mode that was not compiled in.
+fn ciphers(mode: &str, key: &str) -> impl Iterator<Item = Cipher> {
     let mode = Mode::from_name(mode).expect("vectors name modes of ours");
-    Cipher::new(mode, &MediaKey::new(bytes(key).try_into().unwrap()))
+    let key = MediaKey::new(bytes(key).try_into().unwrap());
+    let compiled = cfg!(feature = "legacy-modes") || !mode.is_secretbox();
+    let providers = if compiled { Provider::ALL } else { &[] };
+    providers.iter().map(move |by| Cipher::with_provider(*by, mode, &key).expect("compiled in"))
 }
 
 /// How many leading bytes of an RTP packet stay clear.
@@ -86,25 +91,21 @@ fn seal(cipher: &Cipher, clear: &[u8], plaintext: &[u8], suffix: &str) -> Vec<u8
     out
 }
 
-/// Modes that were compiled in open and seal; the count says that none was passed over.
-fn compiled(mode: &str) -> bool {
-    cfg!(feature = "legacy-modes") || !Mode::from_name(mode).unwrap().is_secretbox()
-}
-
 // Clauses: V4.15
 #[test]
 fn every_rtp_vector_opens_and_seals_to_the_same_bytes() {
     let vectors = vectors().rtp;
     assert_eq!(vectors.len(), 115);
-    for vector in vectors.iter().filter(|vector| compiled(&vector.mode)) {
-        let cipher = cipher(&vector.mode, &vector.key).unwrap();
-        let name = format!("{} {}", vector.mode, vector.case);
-        let mut packet = bytes(&vector.packet);
-        assert_eq!(clear_len(cipher.mode(), &packet), vector.clear_len, "{name}");
-        let opened = cipher.open(&mut packet, vector.clear_len).expect(&name);
-        assert_eq!(*opened.plaintext, bytes(&vector.plaintext), "{name}");
-        let sealed = seal(&cipher, opened.clear, opened.plaintext, &vector.nonce_suffix);
-        assert_eq!(sealed, bytes(&vector.packet), "{name}");
+    for vector in &vectors {
+        for cipher in ciphers(&vector.mode, &vector.key) {
+            let name = format!("{} {}", vector.mode, vector.case);
+            let mut packet = bytes(&vector.packet);
+            assert_eq!(clear_len(cipher.mode(), &packet), vector.clear_len, "{name}");
+            let opened = cipher.open(&mut packet, vector.clear_len).expect(&name);
+            assert_eq!(*opened.plaintext, bytes(&vector.plaintext), "{name}");
+            let sealed = seal(&cipher, opened.clear, opened.plaintext, &vector.nonce_suffix);
+            assert_eq!(sealed, bytes(&vector.packet), "{name}");
+        }
     }
 }
 
@@ -112,14 +113,15 @@ fn every_rtp_vector_opens_and_seals_to_the_same_bytes() {
 fn every_rtcp_vector_opens_and_seals_to_the_same_bytes() {
     let vectors = vectors().rtcp;
     assert_eq!(vectors.len(), 21);
-    for vector in vectors.iter().filter(|vector| compiled(&vector.mode)) {
-        let cipher = cipher(&vector.mode, &vector.key).unwrap();
-        let name = format!("{} {}", vector.mode, vector.case);
-        let mut packet = bytes(&vector.packet);
-        let opened = cipher.open(&mut packet, vector.clear_len).expect(&name);
-        assert_eq!([opened.clear, opened.plaintext].concat(), bytes(&vector.raw), "{name}");
-        let sealed = seal(&cipher, opened.clear, opened.plaintext, &vector.nonce_suffix);
-        assert_eq!(sealed, bytes(&vector.packet), "{name}");
+    for vector in &vectors {
+        for cipher in ciphers(&vector.mode, &vector.key) {
+            let name = format!("{} {}", vector.mode, vector.case);
+            let mut packet = bytes(&vector.packet);
+            let opened = cipher.open(&mut packet, vector.clear_len).expect(&name);
+            assert_eq!([opened.clear, opened.plaintext].concat(), bytes(&vector.raw), "{name}");
+            let sealed = seal(&cipher, opened.clear, opened.plaintext, &vector.nonce_suffix);
+            assert_eq!(sealed, bytes(&vector.packet), "{name}");
+        }
     }
 }
 
@@ -127,18 +129,18 @@ fn every_rtcp_vector_opens_and_seals_to_the_same_bytes() {
 fn every_relay_vector_turns_into_the_receivers_bytes() {
     let vectors = vectors().relay;
     assert_eq!(vectors.len(), 147);
-    for vector in vectors.iter().filter(|v| compiled(&v.in_mode) && compiled(&v.out_mode)) {
-        let (from, to) =
-            (cipher(&vector.in_mode, &vector.in_key), cipher(&vector.out_mode, &vector.out_key));
-        let (from, to) = (from.unwrap(), to.unwrap());
-        let mut packet = bytes(&vector.in_packet);
-        let clear = clear_len(from.mode(), &packet);
-        let opened = from.open(&mut packet, clear).expect(&vector.case);
-        let raw = [opened.clear, opened.plaintext].concat();
-        assert_eq!(raw, bytes(&vector.raw), "{}", vector.case);
-        let (clear, plaintext) = raw.split_at(clear_len(to.mode(), &raw));
-        let sealed = seal(&to, clear, plaintext, &vector.out_nonce_suffix);
-        assert_eq!(sealed, bytes(&vector.out_packet), "{}", vector.case);
+    for vector in &vectors {
+        let froms = ciphers(&vector.in_mode, &vector.in_key);
+        for (from, to) in froms.zip(ciphers(&vector.out_mode, &vector.out_key)) {
+            let mut packet = bytes(&vector.in_packet);
+            let clear = clear_len(from.mode(), &packet);
+            let opened = from.open(&mut packet, clear).expect(&vector.case);
+            let raw = [opened.clear, opened.plaintext].concat();
+            assert_eq!(raw, bytes(&vector.raw), "{}", vector.case);
+            let (clear, plaintext) = raw.split_at(clear_len(to.mode(), &raw));
+            let sealed = seal(&to, clear, plaintext, &vector.out_nonce_suffix);
+            assert_eq!(sealed, bytes(&vector.out_packet), "{}", vector.case);
+        }
     }
 }
 
@@ -146,17 +148,18 @@ fn every_relay_vector_turns_into_the_receivers_bytes() {
 fn every_must_fail_vector_is_refused_and_wiped() {
     let vectors = vectors().must_fail;
     assert_eq!(vectors.len(), 57);
-    for vector in vectors.iter().filter(|vector| compiled(&vector.mode)) {
-        let cipher = cipher(&vector.mode, &vector.key).unwrap();
-        let mut packet = bytes(&vector.packet);
-        let clear = packet.first().map_or(12, |_| clear_len(cipher.mode(), &packet));
-        let refused = cipher.open(&mut packet, clear).is_err();
-        assert!(refused, "{} {}", vector.mode, vector.why);
-        if packet.len() >= clear + cipher.mode().overhead() {
-            let body = clear + if cipher.mode().is_secretbox() { TAG_BYTES } else { 0 };
-            let end = body + packet.len() - clear - cipher.mode().overhead();
-            let wiped = packet[body..end].iter().all(|byte| *byte == 0);
-            assert!(wiped, "{} {}", vector.mode, vector.why);
+    for vector in &vectors {
+        for cipher in ciphers(&vector.mode, &vector.key) {
+            let mut packet = bytes(&vector.packet);
+            let clear = packet.first().map_or(12, |_| clear_len(cipher.mode(), &packet));
+            let refused = cipher.open(&mut packet, clear).is_err();
+            assert!(refused, "{} {}", vector.mode, vector.why);
+            if packet.len() >= clear + cipher.mode().overhead() {
+                let body = clear + if cipher.mode().is_secretbox() { TAG_BYTES } else { 0 };
+                let end = body + packet.len() - clear - cipher.mode().overhead();
+                let wiped = packet[body..end].iter().all(|byte| *byte == 0);
+                assert!(wiped, "{} {}", vector.mode, vector.why);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::crypto::cipher::{Cipher, MediaKey};
+use crate::crypto::cipher::Cipher;
 use crate::crypto::mode::Mode;
 use crate::crypto::nonce::{Observed, ServerNonce};
 use crate::crypto::replay::ReplayWindow;
@@ -163,22 +163,16 @@ pub(super) enum OpenFailure {
 }
 
 impl Keyed {
-    /// `None` for a mode that was not compiled in.
-    pub(super) fn new(
-        mode: Mode,
-        key: &MediaKey,
-        nonce_prefix: [u8; 20],
-        packets_max: u64,
-    ) -> Option<Self> {
-        Some(Self {
-            cipher: Cipher::new(mode, key)?,
+    pub(super) fn new(cipher: Cipher, nonce_prefix: [u8; 20], packets_max: u64) -> Self {
+        Self {
+            cipher,
             nonce: ServerNonce::new(packets_max),
             nonce_prefix,
             window: ReplayWindow::default(),
             sealed_at: Timestamp::ZERO,
             spent: Spent::No,
             heard: false,
-        })
+        }
     }
 
     #[inline]

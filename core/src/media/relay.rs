@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::config::MediaConfig;
+use crate::crypto::cipher::Cipher;
+use crate::crypto::provider::Provider;
 use crate::ids::{LegId, RelayId, RoomId};
 use crate::limits::Limits;
 use crate::media::binding::{Voucher, normalise};
@@ -31,6 +33,7 @@ pub struct Relay {
     id: RelayId,
     pub(super) limits: MediaLimits,
     pub(super) config: MediaConfig,
+    provider: Provider,
     /// The latest time that an input carried.
     pub(super) now: Timestamp,
     pub(super) rooms: Rooms,
@@ -49,6 +52,8 @@ impl Relay {
             id,
             limits: MediaLimits::new(limits),
             config,
+            // Which one cannot be had, `Config::validate` has said.
+            provider: config.cipher_provider.provider().unwrap_or_default(),
             now: Timestamp::ZERO,
             rooms: Rooms::default(),
             by_address: HashMap::new(),
@@ -113,10 +118,12 @@ impl Relay {
             }
             RelayCommand::SetKey { leg, mode, key, nonce_prefix, claimed } => {
                 let Some(leg) = self.rooms.leg_mut(leg) else { return };
+                let cipher = Cipher::with_provider(self.provider, mode, &key);
                 // A client that gets a fresh key may start its counters and its sequence anew, so
                 // nothing that was counted under the old key means anything now.
                 // `None` would be a mode that this build lacks, which the control plane never offers.
-                leg.keyed = Keyed::new(mode, &key, nonce_prefix, self.limits.key_hard_packets);
+                leg.keyed = cipher
+                    .map(|cipher| Keyed::new(cipher, nonce_prefix, self.limits.key_hard_packets));
                 debug_assert!(leg.keyed.is_some(), "{} is not compiled in", mode.name());
                 leg.reception.restart();
                 if let Some(address) = leg.binding.settle(claimed.map(normalise)) {

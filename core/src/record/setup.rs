@@ -9,6 +9,7 @@ use crate::config::{
     Config, ControlAuth, ControlClient, ForeignUdp, HealthScale, MediaConfig, Revision,
 };
 use crate::crypto::auth::{ControlSecret, WeakSecret};
+use crate::crypto::provider::CipherProvider;
 use crate::ids::RelayId;
 use crate::limits::Limits;
 use crate::time::Timestamp;
@@ -44,6 +45,7 @@ pub(super) struct MediaSetup {
     legacy_modes: bool,
     enforce_bitrate: bool,
     foreign_udp: ForeignUdp,
+    cipher_provider: CipherProvider,
     loopback: bool,
 }
 
@@ -57,13 +59,14 @@ pub(super) struct RelaySetup {
 
 impl MediaSetup {
     const fn new(config: MediaConfig) -> Self {
-        let MediaConfig { legacy_modes, enforce_bitrate, foreign_udp, loopback } = config;
-        Self { legacy_modes, enforce_bitrate, foreign_udp, loopback }
+        let MediaConfig { legacy_modes, enforce_bitrate, foreign_udp, cipher_provider, loopback } =
+            config;
+        Self { legacy_modes, enforce_bitrate, foreign_udp, cipher_provider, loopback }
     }
 
     pub(super) const fn into_config(self) -> MediaConfig {
-        let Self { legacy_modes, enforce_bitrate, foreign_udp, loopback } = self;
-        MediaConfig { legacy_modes, enforce_bitrate, foreign_udp, loopback }
+        let Self { legacy_modes, enforce_bitrate, foreign_udp, cipher_provider, loopback } = self;
+        MediaConfig { legacy_modes, enforce_bitrate, foreign_udp, cipher_provider, loopback }
     }
 }
 

@@ -104,6 +104,7 @@ impl File {
                 legacy_modes: self.media.legacy_modes,
                 enforce_bitrate: self.media.enforce_bitrate,
                 foreign_udp: self.media.foreign_udp,
+                cipher_provider: self.media.cipher_provider,
                 loopback: false,
             },
             limits: self.limits.clone(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use lvsp_core::config::{ControlAuth, ForeignUdp, HealthScale, Revision};
+use lvsp_core::crypto::provider::CipherProvider;
 use lvsp_core::limits::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +139,8 @@ pub struct MediaSection {
     /// What a client gets at a UDP address that its gateway connection does not vouch for:
     /// `guarded`, `strict` or `open`.
     pub foreign_udp: ForeignUdp,
+    /// Whose code seals and opens media: `auto`, `ring` or `rustcrypto`.
+    pub cipher_provider: CipherProvider,
 }
 
 impl Default for MediaSection {
@@ -149,6 +152,7 @@ impl Default for MediaSection {
             legacy_modes: false,
             enforce_bitrate: false,
             foreign_udp: ForeignUdp::Guarded,
+            cipher_provider: CipherProvider::Auto,
         }
     }
 }
