@@ -14,8 +14,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("replay_log", &[]),
     // The orders of a chat server, as its protocol has them.
     ("command", &["wire::lvsp", "wire::secret"]),
-    // A secret of the configuration is checked in constant time, by crypto.
-    ("config", &["crypto::auth"]),
+    // A secret of the configuration is checked in constant time, and a provider tried, by crypto.
+    ("config", &["crypto::auth", "crypto::provider"]),
     ("lvsp", &["wire", "crypto::auth", "crypto::mode", "replay_log", "command"]),
     ("gateway", &["wire", "crypto::auth", "crypto::mode", "replay_log"]),
     ("media", &["wire::rtp", "wire::rtcp", "wire::discovery", "crypto"]),
