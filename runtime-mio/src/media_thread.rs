@@ -8,14 +8,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Filled, Outbox, Sent, Unsent};
+use lvsp_core::media::{Coalescer, Filled, Flights, Outbox, Sent, Unsent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
@@ -47,6 +46,7 @@ pub(crate) struct MediaThread {
     received: Received,
     received_at: Timestamp,
     outbox: Outbox,
+    coalescer: Coalescer,
     /// Commands that were taken from the queue and not applied yet.
     taken: VecDeque<RelayCommand>,
     /// An event that did not fit into the queue.
@@ -68,6 +68,8 @@ pub(crate) struct MediaParts {
     pub(crate) counters: Arc<MediaCounters>,
     /// How old a datagram may be when its copies are sent.
     pub(crate) latency: Duration,
+    /// How long datagrams may wait for others while many speak.
+    pub(crate) coalesce: Duration,
     /// Where the relay's recording goes.
     pub(crate) sink: Option<Sink>,
 }
@@ -81,6 +83,10 @@ impl MediaThread {
         poll.registry().register(&mut parts.socket, SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let commands = Queue::new(parts.commands, Arc::clone(&waker));
+        let mut outbox = Outbox::new(parts.latency);
+        if !sys::segments(&parts.socket) {
+            outbox.stop_joining();
+        }
         let thread = Self {
             relay: parts.relay,
             socket: parts.socket,
@@ -93,7 +99,8 @@ impl MediaThread {
             counters: parts.counters,
             received: Received::new(),
             received_at: Timestamp::ZERO,
-            outbox: Outbox::new(parts.latency),
+            outbox,
+            coalescer: Coalescer::new(parts.coalesce),
             taken: VecDeque::new(),
             unsent: None,
             has_news: false,
@@ -107,11 +114,20 @@ impl MediaThread {
         let mut events = Events::with_capacity(16);
         let mut readable = true;
         while !self.stop.load(Ordering::Acquire) {
-            match self.poll.poll(&mut events, self.timeout(readable)) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => other?,
+            let timeout = self.timeout(readable);
+            if timeout.is_none()
+                && let Some(wait) = self.coalescer.wait((self.clock)())
+            {
+                // Whatever happens at the socket and the queues meanwhile, the turn will see.
+                std::thread::sleep(wait);
+                readable = true;
+            } else {
+                match self.poll.poll(&mut events, timeout) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => other?,
+                }
+                readable |= events.iter().any(|event| event.token() == SOCKET);
             }
-            readable |= events.iter().any(|event| event.token() == SOCKET);
             readable = self.turn(readable);
         }
         Ok(())
@@ -146,6 +162,7 @@ impl MediaThread {
                 break;
             }
         }
+        self.coalescer.note((self.clock)(), datagrams);
         let unsent = self.send();
         self.note(unsent);
         let events = self.report();
@@ -201,7 +218,7 @@ impl MediaThread {
                 (relay.handle_datagram(now, from, packet), arrival)
             };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |datagrams| give(socket, datagrams));
+                unsent += outbox.send(*clock, |flights| give(socket, flights));
                 // Sending is what takes long.
                 now = clock();
             }
@@ -211,7 +228,7 @@ impl MediaThread {
     }
 
     fn send(&mut self) -> Unsent {
-        self.outbox.send(self.clock, |datagrams| give(&self.socket, datagrams))
+        self.outbox.send(self.clock, |flights| give(&self.socket, flights))
     }
 
     fn note(&mut self, unsent: Unsent) {
@@ -246,8 +263,8 @@ impl MediaThread {
     }
 }
 
-fn give<'a>(socket: &UdpSocket, from: impl Iterator<Item = (SocketAddr, &'a [u8])>) -> Sent {
-    match sys::send(socket, from) {
+fn give(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
+    match sys::send_flights(socket, flights) {
         Ok(count) => Sent::Some(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
         Err(_) => Sent::Failed,

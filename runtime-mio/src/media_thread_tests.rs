@@ -56,6 +56,7 @@ impl Fixture {
             budgets,
             counters: Arc::default(),
             latency: Duration::from_millis(100),
+            coalesce: Duration::ZERO,
             sink: None,
         })
         .unwrap();

@@ -62,6 +62,8 @@ pub struct Options {
     pub old_versions: bool,
     /// How media is served. Whether loopback addresses are, follows from `media`.
     pub media_config: MediaConfig,
+    /// How long datagrams may wait for others while many speak at a relay; zero for never.
+    pub coalesce: Duration,
     /// Every bound of the core.
     pub limits: Limits,
     /// Work for each turn of each thread.
@@ -272,6 +274,7 @@ impl Runtime {
                 budgets: options.budgets,
                 counters: Arc::clone(&counters),
                 latency: options.limits.media_latency_ms.duration(),
+                coalesce: options.coalesce,
                 sink: sink(&format!("relay-{id}"))?,
             })?;
             relays.push(commands);

@@ -7,15 +7,13 @@
 //! Overload is met at the input: what is older than the latency budget is not opened.
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Filled, Outbox, Sent, Unsent};
+use lvsp_core::media::{Coalescer, Filled, Outbox, Unsent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use tokio::net::UdpSocket;
@@ -26,7 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::clock::Clock;
 use crate::handle::RelayFigures;
 use crate::recording::Sink;
-use crate::udp::Received;
+use crate::udp::{self, Received};
 
 /// Datagrams handled in one turn.
 const DATAGRAMS: usize = 128;
@@ -56,6 +54,12 @@ pub struct Media {
     /// Commands that were queued before the datagrams were received, and are not applied yet.
     owed: usize,
     outbox: Outbox,
+    coalescer: Coalescer,
+    /// Until when the socket is left alone, and whether it is.
+    pause: Pin<Box<Sleep>>,
+    paused: bool,
+    /// Whether this turn found the socket empty.
+    drained: bool,
     /// An event that did not fit into the queue, and when it is tried again.
     unsent: Option<RelayEvent>,
     retry: Pin<Box<Sleep>>,
@@ -72,6 +76,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// How old a datagram may be when its copies are sent.
     pub(crate) latency: Duration,
+    /// How long datagrams may wait for others while many speak.
+    pub(crate) coalesce: Duration,
     pub(crate) sink: Option<Sink>,
 }
 
@@ -95,6 +101,10 @@ impl Future for Media {
 
 impl Media {
     pub(crate) fn new(parts: Parts) -> Self {
+        let mut outbox = Outbox::new(parts.latency);
+        if !udp::segments(&parts.socket) {
+            outbox.stop_joining();
+        }
         Self {
             relay: parts.relay,
             socket: parts.socket,
@@ -105,7 +115,11 @@ impl Media {
             received: Received::new(),
             received_at: Timestamp::ZERO,
             owed: 0,
-            outbox: Outbox::new(parts.latency),
+            outbox,
+            coalescer: Coalescer::new(parts.coalesce),
+            pause: Box::pin(sleep_until(Instant::now())),
+            paused: false,
+            drained: false,
             unsent: None,
             retry: Box::pin(sleep_until(Instant::now())),
             sink: parts.sink,
@@ -117,6 +131,7 @@ impl Media {
         let (mut datagrams, mut commands) = (0, 0);
         // Whether something is left that nobody would wake this task for.
         let mut more;
+        self.drained = false;
         loop {
             more = self.received.is_empty() && self.receive(cx, DATAGRAMS - datagrams);
             let Some(applied) = self.obey(COMMANDS - commands) else { return false };
@@ -135,6 +150,7 @@ impl Media {
                 break;
             }
         }
+        more |= self.pause(cx, datagrams);
         let unsent = self.send();
         self.note(unsent);
         more |= self.report(cx);
@@ -155,8 +171,32 @@ impl Media {
         true
     }
 
+    /// Leaves the socket alone for a moment if so many datagrams in one turn say that many speak;
+    /// whether that moment is over already.
+    fn pause(&mut self, cx: &mut Context<'_>, datagrams: usize) -> bool {
+        if self.paused {
+            return false;
+        }
+        let now = self.clock.now();
+        self.coalescer.note(now, datagrams);
+        let Some(wait) = self.coalescer.wait(now) else { return false };
+        self.pause.as_mut().reset(Instant::now() + wait);
+        self.paused = self.pause.as_mut().poll(cx).is_pending();
+        !self.paused
+    }
+
     /// Takes up to `most` datagrams, when there are any; whether there may be more.
     fn receive(&mut self, cx: &mut Context<'_>, most: usize) -> bool {
+        if self.paused {
+            if self.pause.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.paused = false;
+        }
+        // One more look would make the next datagram wake this task, and not the end of the pause.
+        if self.drained && self.coalescer.wait(self.clock.now()).is_some() {
+            return false;
+        }
         // Once in vain and once more: the second look makes the socket wake this task.
         for _ in 0..2 {
             match self.socket.poll_recv_ready(cx) {
@@ -165,6 +205,7 @@ impl Media {
                 Poll::Ready(Ok(())) => {}
             }
             let more = self.received.receive(&self.socket, most);
+            self.drained = !more;
             self.received_at = self.clock.now();
             if more || !self.received.is_empty() {
                 self.owed = self.commands.len();
@@ -211,7 +252,7 @@ impl Media {
                 (relay.handle_datagram(now, from, packet), arrival)
             };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(|| clock.now(), |datagrams| give(socket, datagrams));
+                unsent += outbox.send(|| clock.now(), |flights| udp::send(socket, flights));
                 // Sending is what takes long.
                 now = clock.now();
             }
@@ -222,7 +263,7 @@ impl Media {
 
     fn send(&mut self) -> Unsent {
         let Self { outbox, clock, socket, .. } = self;
-        outbox.send(|| clock.now(), |datagrams| give(socket, datagrams))
+        outbox.send(|| clock.now(), |flights| udp::send(socket, flights))
     }
 
     fn note(&mut self, unsent: Unsent) {
@@ -269,24 +310,6 @@ impl Media {
             self.relay.stop_recording();
         }
     }
-}
-
-/// Gives datagrams to the socket, one by one.
-fn give(socket: &UdpSocket, datagrams: &mut dyn Iterator<Item = (SocketAddr, &[u8])>) -> Sent {
-    let mut sent = 0;
-    for (to, bytes) in datagrams {
-        match socket.try_send_to(bytes, to) {
-            Ok(_) => sent += 1,
-            Err(_) if sent > 0 => break,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
-            Err(_) => return Sent::Failed,
-        }
-        // Ages are looked at again now and then.
-        if sent == 64 {
-            break;
-        }
-    }
-    Sent::Some(sent)
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ impl Fixture {
             questions,
             clock: Clock::start(),
             latency: Duration::from_secs(10),
+            coalesce: Duration::ZERO,
             sink: None,
         });
         let room = Slab::<RoomId, ()>::default().insert(());

@@ -1,12 +1,13 @@
-//! Receiving datagrams with the time that each waited in the socket's buffer.
+//! Receiving datagrams with the time that each waited in the socket's buffer, and sending flights.
 //!
 //! On Linux the kernel notes when each arrived; elsewhere only the time since it was received
-//! counts.
+//! counts. On Linux a flight of several datagrams is one system call.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lvsp_core::media::{Flight, Flights, Sent};
 use socket2::SockRef;
 #[cfg(target_os = "linux")]
 use tokio::io::Interest;
@@ -125,6 +126,64 @@ fn socket_address(storage: &nix::sys::socket::SockaddrStorage) -> Option<SocketA
 fn age_of(arrival: Duration) -> Duration {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(Duration::ZERO, |now| now.saturating_sub(arrival))
+}
+
+/// Flights that are sent before their ages are looked at again.
+const FLIGHTS: usize = 64;
+
+/// Gives flights to the socket, as many as it takes at once.
+pub(crate) fn send(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
+    let mut sent = 0;
+    for flight in flights.take(FLIGHTS) {
+        match send_flight(socket, &flight) {
+            Ok(()) => sent += 1,
+            Err(_) if sent > 0 => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
+            Err(_) => return Sent::Failed,
+        }
+    }
+    Sent::Some(sent)
+}
+
+fn send_flight(socket: &UdpSocket, flight: &Flight<'_>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if flight.len() > 1 {
+        return send_segments(socket, flight);
+    }
+    for bytes in flight.datagrams() {
+        socket.try_send_to(bytes, flight.address())?;
+    }
+    Ok(())
+}
+
+/// Sends a flight of several datagrams, which the kernel takes apart.
+#[cfg(target_os = "linux")]
+fn send_segments(socket: &UdpSocket, flight: &Flight<'_>) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
+    use smallvec::SmallVec;
+
+    let segment = u16::try_from(flight.segment_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let slices: SmallVec<[io::IoSlice<'_>; 16]> =
+        flight.datagrams().map(io::IoSlice::new).collect();
+    let notes = [ControlMessage::UdpGsoSegments(&segment)];
+    let (fd, to) = (socket.as_raw_fd(), SockaddrStorage::from(flight.address()));
+    socket.try_io(Interest::WRITABLE, || {
+        sendmsg(fd, &slices, &notes, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        Ok(())
+    })
+}
+
+/// Whether the kernel takes flights of several datagrams apart.
+pub(crate) fn segments(socket: &UdpSocket) -> bool {
+    #[cfg(target_os = "linux")]
+    return nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::UdpGsoSegment).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        false
+    }
 }
 
 /// Each of these makes things better, and nothing depends on it.

@@ -65,6 +65,7 @@ fn start_mio(setup: Setup) -> Running {
         drain: Duration::ZERO,
         old_versions: false,
         media_config: MediaConfig::default(),
+        coalesce: Duration::from_millis(2),
         limits: setup.limits,
         budgets: lvsp_mio::Budgets::default(),
         record: Some(setup.record),

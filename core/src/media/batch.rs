@@ -83,6 +83,12 @@ impl TransmitBatch {
         self.entries.get(position).map(|entry| self.transmit(entry))
     }
 
+    /// The datagram at a position that is known to have one.
+    #[inline]
+    pub(super) fn at(&self, position: u32) -> Transmit<'_> {
+        self.transmit(&self.entries[position as usize])
+    }
+
     /// How many datagrams there are.
     #[must_use]
     pub const fn len(&self) -> usize {

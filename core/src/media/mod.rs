@@ -17,8 +17,10 @@
 
 pub mod batch;
 mod binding;
+mod coalescer;
 pub mod command;
 pub mod fanout;
+mod flights;
 mod intake;
 mod leg;
 mod news;
@@ -29,7 +31,9 @@ pub mod relay;
 mod room;
 
 pub use batch::TransmitBatch;
+pub use coalescer::Coalescer;
 pub use fanout::{Fanout, Filled};
+pub use flights::{Flight, Flights};
 pub use outbox::{Outbox, Sent, Unsent};
 pub use relay::Relay;
 

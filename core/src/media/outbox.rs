@@ -4,13 +4,15 @@
 //! when its turn comes is dropped: late voice is useless, and sending it would make the next ones
 //! late as well. For the same reason nothing waits for a full socket.
 //!
+//! Not here: which copies leave together (`flights.rs`).
+//!
 //! Between calls there is one arrival for each copy of the batch, in the order of the batch.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::media::batch::TransmitBatch;
 use crate::media::fanout::Filled;
+use crate::media::flights::{FlightPlan, Flights};
 use crate::time::Timestamp;
 
 /// A batch, and how old what is in it is.
@@ -18,10 +20,18 @@ use crate::time::Timestamp;
 pub struct Outbox {
     batch: TransmitBatch,
     arrivals: Vec<Timestamp>,
+    /// How many datagrams what is in the batch was made of, at most.
+    sources: usize,
+    plan: FlightPlan,
+    /// Flights that failed although each of their datagrams could be sent.
+    failed_joins: u32,
     latency: Duration,
 }
 
-/// What became of datagrams that the host gave to its socket.
+/// After so many of them none is tried any more.
+const FAILED_JOINS_MAX: u32 = 16;
+
+/// What became of the flights that the host gave to its socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
     /// So many of them, from the front, are on their way: at least one.
@@ -53,8 +63,19 @@ impl Outbox {
     /// An empty one; `latency` is how old a copy may be when it is sent.
     #[must_use]
     pub fn new(latency: Duration) -> Self {
-        let batch = TransmitBatch::new();
-        Self { batch, arrivals: Vec::new(), latency }
+        Self {
+            batch: TransmitBatch::new(),
+            arrivals: Vec::new(),
+            sources: 0,
+            plan: FlightPlan::new(),
+            failed_joins: 0,
+            latency,
+        }
+    }
+
+    /// From now on every flight has one datagram: for hosts that cannot send several at once.
+    pub const fn stop_joining(&mut self) {
+        self.plan.stop_joining();
     }
 
     /// Whether something that arrived at `arrival` is too old.
@@ -71,51 +92,82 @@ impl Outbox {
         fill: impl FnOnce(&mut TransmitBatch) -> Filled,
     ) -> Filled {
         let filled = fill(&mut self.batch);
+        self.sources += 1;
         self.arrivals.resize(self.batch.len(), arrival);
         filled
     }
 
-    /// Sends everything and is empty afterwards. `send` gives datagrams to the socket, from the
+    /// Sends everything and is empty afterwards. `send` gives flights to the socket, from the
     /// front and as many at once as it likes; `clock` is read before each time.
+    ///
+    /// A flight of several datagrams that fails is tried again one by one. When that has worked 16
+    /// times, this host cannot send several at once, and every datagram leaves alone from then on.
     pub fn send(
         &mut self,
         clock: impl Fn() -> Timestamp,
-        mut send: impl FnMut(&mut dyn Iterator<Item = (SocketAddr, &[u8])>) -> Sent,
+        mut send: impl FnMut(Flights<'_>) -> Sent,
     ) -> Unsent {
-        let mut unsent = Unsent::default();
+        let mut unsent = self.plan(clock());
         let mut at = 0;
-        while at < self.batch.len() {
-            let now = clock();
-            let late = self.arrivals[at..].iter().take_while(|then| self.is_late(now, **then));
-            let late = late.count();
-            unsent.too_late += late as u64;
-            at += late;
-            if at == self.batch.len() {
-                break;
+        while at < self.plan.len() {
+            if self.has_late(clock(), at) {
+                unsent.too_late += self.plan.positions(at).len() as u64;
+                at += 1;
+                continue;
             }
-            let rest = (at..self.batch.len()).filter_map(|position| self.batch.get(position));
-            match send(&mut rest.map(|copy| (copy.address, copy.bytes))) {
+            match send(self.plan.flights_from(&self.batch, at)) {
                 Sent::Some(count) => at += count.max(1),
                 Sent::Full => {
-                    unsent.refused += (self.batch.len() - at) as u64;
+                    unsent.refused += self.plan.datagrams_from(at) as u64;
                     break;
                 }
                 // One receiver's trouble (refused, unreachable) is not the others'.
                 Sent::Failed => {
-                    unsent.refused += 1;
+                    unsent.refused += self.send_apart(at, &mut send);
                     at += 1;
                 }
             }
         }
         self.batch.clear();
         self.arrivals.clear();
+        self.sources = 0;
         unsent
+    }
+
+    /// Decides what leaves, and together with what. Copies that are too late already do not.
+    fn plan(&mut self, now: Timestamp) -> Unsent {
+        let Self { batch, arrivals, sources, plan, latency, .. } = self;
+        let late = |position: usize| now.since(arrivals[position]) > *latency;
+        plan.make(batch, *sources > 1, |position| !late(position));
+        let kept = plan.datagrams_from(0);
+        Unsent { refused: 0, too_late: (batch.len() - kept) as u64 }
+    }
+
+    fn has_late(&self, now: Timestamp, flight: usize) -> bool {
+        let mut arrivals = self.plan.positions(flight).iter().map(|at| self.arrivals[*at as usize]);
+        arrivals.any(|arrival| self.is_late(now, arrival))
+    }
+
+    /// Sends the datagrams of a flight that failed one by one; how many were refused.
+    fn send_apart(&mut self, flight: usize, send: &mut impl FnMut(Flights<'_>) -> Sent) -> u64 {
+        let count = self.plan.positions(flight).len();
+        if count == 1 {
+            return 1;
+        }
+        let alone = (0..count).map(|datagram| self.plan.alone(&self.batch, flight, datagram));
+        let sent = alone.filter(|alone| matches!(send(alone.clone()), Sent::Some(_))).count();
+        self.failed_joins += u32::from(sent > 0);
+        if self.failed_joins == FAILED_JOINS_MAX {
+            self.plan.stop_joining();
+        }
+        (count - sent) as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::net::SocketAddr;
 
     use crate::config::MediaConfig;
     use crate::ids::{LegId, RelayId, RoomId, Ssrc};
@@ -129,8 +181,16 @@ mod tests {
 
     const BUDGET: Duration = Duration::from_millis(100);
 
-    /// An outbox with one reply for each of these arrivals, in milliseconds.
+    /// An outbox with one reply for each of these arrivals, in milliseconds, each to a port of its
+    /// own.
     fn outbox(arrivals: &[u64]) -> Outbox {
+        let mut outbox = Outbox::new(BUDGET);
+        fill(&mut outbox, arrivals.iter().copied().zip(1_000..));
+        outbox
+    }
+
+    /// One reply for each of these arrivals and ports.
+    fn fill(outbox: &mut Outbox, arrivals: impl Iterator<Item = (u64, u16)>) {
         let loopback = MediaConfig { loopback: true, ..MediaConfig::default() };
         let mut relay = Relay::new(RelayId(0), &Limits::default(), loopback);
         let leg = Slab::<LegId, ()>::default().insert(());
@@ -145,17 +205,15 @@ mod tests {
             permissions,
         };
         relay.handle_command(Timestamp::ZERO, open);
-        let mut outbox = Outbox::new(BUDGET);
-        for (arrival, port) in arrivals.iter().zip(1_000..) {
+        for (arrival, port) in arrivals {
             let mut request = [0; discovery::LEN];
             discovery::write_request(&mut request, Ssrc(4));
             let from = SocketAddr::from(([127, 0, 0, 1], port));
             let mut fanout = relay.handle_datagram(Timestamp::ZERO, from, &mut request);
-            let arrival = Timestamp::from_millis(*arrival);
+            let arrival = Timestamp::from_millis(arrival);
             let filled = outbox.fill(arrival, |batch| fanout.fill(batch));
             assert_eq!(filled, Filled::Done);
         }
-        outbox
     }
 
     #[test]
@@ -165,7 +223,7 @@ mod tests {
         let unsent = outbox.send(
             || Timestamp::from_millis(200),
             |datagrams| {
-                ports.extend(datagrams.map(|(to, _)| to.port()));
+                ports.extend(datagrams.map(|flight| flight.address().port()));
                 Sent::Some(ports.len())
             },
         );
@@ -181,7 +239,7 @@ mod tests {
         let unsent = outbox.send(
             || Timestamp::from_millis(time.get()),
             |datagrams| {
-                assert_eq!(datagrams.count(), 3);
+                assert_eq!(datagrams.len(), 3);
                 time.set(101);
                 Sent::Some(1)
             },
@@ -201,5 +259,45 @@ mod tests {
             },
         );
         assert_eq!((calls, unsent), (2, Unsent { refused: 4, too_late: 0 }));
+    }
+
+    /// A host that sends `limit` datagrams at once: how many it was given in how many flights.
+    fn send(outbox: &mut Outbox, limit: usize) -> (usize, usize, Unsent) {
+        let (mut datagrams, mut flights) = (0, 0);
+        let unsent = outbox.send(
+            || Timestamp::ZERO,
+            |mut all| {
+                let flight = all.next().expect("a flight");
+                if flight.len() > limit {
+                    return Sent::Failed;
+                }
+                datagrams += flight.len();
+                flights += 1;
+                Sent::Some(1)
+            },
+        );
+        (datagrams, flights, unsent)
+    }
+
+    #[test]
+    fn a_flight_that_fails_is_sent_one_by_one_and_joining_is_given_up_in_the_end() {
+        let mut outbox = Outbox::new(BUDGET);
+        for round in 1..=FAILED_JOINS_MAX + 1 {
+            fill(&mut outbox, [(0, 1_000); 2].into_iter());
+            assert_eq!(send(&mut outbox, 1), (2, 2, Unsent::default()), "round {round}");
+        }
+        fill(&mut outbox, [(0, 1_000); 2].into_iter());
+        assert_eq!(send(&mut outbox, 2).1, 2, "every datagram leaves alone now");
+    }
+
+    #[test]
+    fn a_receiver_that_cannot_be_sent_to_does_not_end_joining() {
+        let mut outbox = Outbox::new(BUDGET);
+        for _ in 0..2 * FAILED_JOINS_MAX {
+            fill(&mut outbox, [(0, 1_000); 2].into_iter());
+            assert_eq!(send(&mut outbox, 0).2, Unsent { refused: 2, too_late: 0 });
+        }
+        fill(&mut outbox, [(0, 1_000); 2].into_iter());
+        assert_eq!(send(&mut outbox, 2).1, 1, "both leave together");
     }
 }

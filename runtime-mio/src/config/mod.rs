@@ -32,6 +32,8 @@ pub use sections::{
 
 /// The longest grace and the longest drain, in seconds.
 const DAY_S: u64 = 86_400;
+/// A frame of voice lasts 20 ms: what waits half as long cannot be late by a frame.
+const COALESCE_MS_MAX: u64 = 10;
 
 impl File {
     /// Reads the file, if one is given, and the environment.
@@ -87,6 +89,13 @@ impl File {
         if self.media.relays == 0 {
             bail!("media.relays = 0: at least one relay is needed");
         }
+        if self.media.coalesce_ms > COALESCE_MS_MAX {
+            bail!(
+                "media.coalesce_ms = {} is out of range: 0 to {COALESCE_MS_MAX} milliseconds are \
+                 allowed",
+                self.media.coalesce_ms
+            );
+        }
         Ok(Options {
             control: self.control.listen,
             control_allow: self.control.allow.clone(),
@@ -107,6 +116,7 @@ impl File {
                 cipher_provider: self.media.cipher_provider,
                 loopback: false,
             },
+            coalesce: Duration::from_millis(self.media.coalesce_ms),
             limits: self.limits.clone(),
             budgets: Budgets::default(),
             record: None,

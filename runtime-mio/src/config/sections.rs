@@ -141,6 +141,8 @@ pub struct MediaSection {
     pub foreign_udp: ForeignUdp,
     /// Whose code seals and opens media: `auto`, `ring` or `rustcrypto`.
     pub cipher_provider: CipherProvider,
+    /// Milliseconds that packets may wait for others while many speak, up to 10; 0 for never.
+    pub coalesce_ms: u64,
 }
 
 impl Default for MediaSection {
@@ -153,6 +155,7 @@ impl Default for MediaSection {
             enforce_bitrate: false,
             foreign_udp: ForeignUdp::Guarded,
             cipher_provider: CipherProvider::Auto,
+            coalesce_ms: 2,
         }
     }
 }

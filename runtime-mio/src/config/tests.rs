@@ -201,6 +201,7 @@ fn what_only_shows_together_is_found_before_a_start() {
         ("limits", "handshakes_per_s", 0, "1 to 100000"),
         ("limits", "media_latency_ms", 4, "5 to 10000"),
         ("drain", "seconds", 86_401, "0 to 86400"),
+        ("media", "coalesce_ms", 11, "0 to 10"),
     ] {
         let text = format!("[control]\n{SECRET}[tls]\noff = true\n[{section}]\n{key} = {value}\n");
         let said = refusal(&text);

@@ -119,6 +119,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
         media_config: MediaConfig::default(),
         limits: Limits::default(),
         budgets: Budgets::default(),
+        coalesce: Duration::from_millis(2),
         record: None,
     })?;
     let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();

@@ -58,6 +58,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
             ..Limits::default()
         },
         budgets: Budgets::default(),
+        coalesce: Duration::from_millis(2),
         record: None,
     }
 }
