@@ -58,7 +58,9 @@ pub struct Media {
     /// Until when the socket is left alone, and whether it is.
     pause: Pin<Box<Sleep>>,
     paused: bool,
-    /// Whether this turn found the socket empty.
+    /// Whether a pause was due when this turn began, and whether the turn found the socket empty:
+    /// nobody is woken by the next datagram then.
+    ticking: bool,
     drained: bool,
     /// An event that did not fit into the queue, and when it is tried again.
     unsent: Option<RelayEvent>,
@@ -119,6 +121,7 @@ impl Media {
             coalescer: Coalescer::new(parts.coalesce),
             pause: Box::pin(sleep_until(Instant::now())),
             paused: false,
+            ticking: false,
             drained: false,
             unsent: None,
             retry: Box::pin(sleep_until(Instant::now())),
@@ -132,6 +135,7 @@ impl Media {
         // Whether something is left that nobody would wake this task for.
         let mut more;
         self.drained = false;
+        self.ticking = self.coalescer.wait(self.clock.now()).is_some();
         loop {
             more = self.received.is_empty() && self.receive(cx, DATAGRAMS - datagrams);
             let Some(applied) = self.obey(COMMANDS - commands) else { return false };
@@ -172,14 +176,14 @@ impl Media {
     }
 
     /// Leaves the socket alone for a moment if so many datagrams in one turn say that many speak;
-    /// whether that moment is over already.
+    /// whether it has to be looked at again at once.
     fn pause(&mut self, cx: &mut Context<'_>, datagrams: usize) -> bool {
         if self.paused {
             return false;
         }
         let now = self.clock.now();
         self.coalescer.note(now, datagrams);
-        let Some(wait) = self.coalescer.wait(now) else { return false };
+        let Some(wait) = self.coalescer.wait(now) else { return self.ticking };
         self.pause.as_mut().reset(Instant::now() + wait);
         self.paused = self.pause.as_mut().poll(cx).is_pending();
         !self.paused
@@ -194,7 +198,7 @@ impl Media {
             self.paused = false;
         }
         // One more look would make the next datagram wake this task, and not the end of the pause.
-        if self.drained && self.coalescer.wait(self.clock.now()).is_some() {
+        if self.drained && self.ticking {
             return false;
         }
         // Once in vain and once more: the second look makes the socket wake this task.

@@ -115,6 +115,40 @@ fn a_turn_handles_a_bounded_number_of_datagrams() {
     });
 }
 
+/// Polled when it is woken, and only then.
+#[test]
+fn nothing_is_forgotten_when_many_speakers_become_few() {
+    runtime().block_on(async {
+        let mut fixture = Fixture::new().await;
+        fixture.media.coalescer = Coalescer::new(Duration::from_millis(2));
+        // Each asks once, as nobody is answered often.
+        (1..=540).for_each(|number| fixture.open(4 * number));
+        let Fixture { media, client, commands: _open, .. } = fixture;
+        let task = tokio::spawn(media);
+        let mut numbers = 1..;
+        for (burst, rounds, pause_ms) in [(5, 50, 0), (1, 20, 5), (5, 50, 0), (1, 20, 5)] {
+            for _ in 0..rounds {
+                for number in numbers.by_ref().take(burst) {
+                    let mut request = [0; discovery::LEN];
+                    discovery::write_request(&mut request, Ssrc(4 * number));
+                    client.send(&request).unwrap();
+                }
+                let answers = async {
+                    let mut missing = burst;
+                    while missing > 0 {
+                        missing -= usize::from(client.recv(&mut [0; 100]).is_ok());
+                        tokio::time::sleep(Duration::from_micros(100)).await;
+                    }
+                };
+                let answered = tokio::time::timeout(Duration::from_secs(20), answers).await;
+                answered.expect("nobody woke the task for a datagram");
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            }
+        }
+        assert!(!task.is_finished());
+    });
+}
+
 #[test]
 fn events_wait_for_room_and_none_is_lost() {
     runtime().block_on(async {
