@@ -399,6 +399,10 @@ limits! {
     /// voice is of no use, and working on it would make what follows late as well.
     media_latency_ms: Millis = Millis(100), 5..=10_000,
         counts "datagrams and copies dropped";
+    /// When all packets wait longer than this for a fifth of a second, in milliseconds, their relay
+    /// is behind and drops them unopened, each room its share.
+    media_behind_ms: Millis = Millis(20), 5..=10_000,
+        counts "datagrams dropped";
     /// Packets under one key before the session is renewed in the next silence.
     key_soft_packets: u64 = 536_870_912, 1_024..=536_870_912,
         counts "keys that are to be renewed";

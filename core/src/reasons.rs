@@ -144,6 +144,8 @@ reasons! {
         Unfilled => "unfilled",
         /// A copy that the socket refused.
         SocketFull => "socket_full",
+        /// Unopened, because more came than the relay could handle.
+        Behind => "behind",
         /// A datagram or copy older than the latency budget.
         TooLate => "too_late",
         /// The client's nonces met the server's: the session is renewed.

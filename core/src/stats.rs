@@ -28,6 +28,8 @@ pub struct RelayStats {
     pub reports: u64,
     /// Replay windows started anew because a sender restarted its sequence.
     pub sequence_restarts: u64,
+    /// Datagrams that the socket's buffer had no room for, as far as the host can tell.
+    pub overflows: u64,
     /// Drops by reason.
     pub drops: Drops,
     /// How often each limit of the media plane was reached.

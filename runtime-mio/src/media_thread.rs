@@ -179,7 +179,10 @@ impl MediaThread {
         let result = sys::receive(&self.socket, &mut self.received, most);
         self.received_at = (self.clock)();
         match result {
-            Ok(()) => true,
+            Ok(overflows) => {
+                self.relay.note_overflow(self.received_at, overflows.into());
+                true
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             // What an earlier datagram met on its way back: nothing about this socket.
             Err(error) => {
@@ -211,12 +214,9 @@ impl MediaThread {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
-            let (mut fanout, arrival) = if outbox.is_late(now, arrival) {
-                // What is answered all the same is not to be found late again.
-                (relay.handle_late_datagram(now, from, packet), now)
-            } else {
-                (relay.handle_datagram(now, from, packet), arrival)
-            };
+            let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
+            // What is answered although it is late is not to be found late again.
+            let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
                 unsent += outbox.send(*clock, |flights| give(socket, flights));
                 // Sending is what takes long.

@@ -123,6 +123,7 @@ fn configure(socket: &UdpSocket) {
     #[cfg(target_os = "linux")]
     wishes.extend([
         ("arrival times", sys::note_arrivals(socket)),
+        ("overflows", sys::note_overflows(socket)),
         ("fragments", sys::allow_fragments(socket)),
     ]);
     for (wish, result) in wishes {

@@ -33,6 +33,9 @@ pub(crate) struct Received {
     from: [Option<SocketAddr>; BATCH],
     ages: [Duration; BATCH],
     count: usize,
+    /// How many datagrams the socket's buffer had no room for, modulo 2^32.
+    #[cfg(target_os = "linux")]
+    overflows: u32,
     #[cfg(target_os = "linux")]
     addresses: Vec<SockAddrStorage>,
     #[cfg(target_os = "linux")]
@@ -53,6 +56,8 @@ impl Received {
             from: [None; BATCH],
             ages: [Duration::ZERO; BATCH],
             count: 0,
+            #[cfg(target_os = "linux")]
+            overflows: 0,
             #[cfg(target_os = "linux")]
             addresses: (0..BATCH).map(|_| SockAddrStorage::zeroed()).collect(),
             #[cfg(target_os = "linux")]
@@ -85,11 +90,12 @@ impl Received {
     }
 }
 
-/// Takes up to `most` datagrams, [`BATCH`] at the most, from a non-blocking socket.
+/// Takes up to `most` datagrams, [`BATCH`] at the most, from a non-blocking socket. Returns how many
+/// the socket's buffer had no room for since the last call, as far as the kernel said so with these.
 ///
 /// # Errors
 /// `WouldBlock` when there is none, and what else the socket reports. There are no datagrams then.
-pub(crate) fn receive(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<()> {
+pub(crate) fn receive(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<u32> {
     into.count = 0;
     socket.try_io(|| receive_batch(socket, into, most.min(BATCH)))
 }
@@ -102,6 +108,15 @@ pub(crate) fn receive(socket: &UdpSocket, into: &mut Received, most: usize) -> i
 #[cfg(target_os = "linux")]
 pub(crate) fn note_arrivals(socket: &UdpSocket) -> io::Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Lets the kernel tell with each datagram how many the buffer had no room for.
+///
+/// # Errors
+/// When the kernel cannot.
+#[cfg(target_os = "linux")]
+pub(crate) fn note_overflows(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
 /// Lets routers split datagrams to IPv4 addresses, and ignores what anybody says about a path's
@@ -217,7 +232,7 @@ pub(crate) const fn segments(_: &UdpSocket) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<()> {
+fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<u32> {
     use std::os::fd::AsRawFd;
 
     let mut vectors: [libc::iovec; BATCH] =
@@ -251,9 +266,12 @@ fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Re
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // The clock of the kernel's notes. When it is set, the batch at hand looks old or new, once.
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let before = into.overflows;
     for (at, header) in headers.iter().enumerate().take(count) {
+        let noted = Noted::read(header);
         into.ages[at] =
-            arrival(header).map_or(Duration::ZERO, |arrived| wall.saturating_sub(arrived));
+            noted.arrival.map_or(Duration::ZERO, |arrived| wall.saturating_sub(arrived));
+        into.overflows = noted.overflows.unwrap_or(into.overflows);
         into.lengths[at] = header.msg_len as usize;
         let storage = std::mem::replace(&mut into.addresses[at], SockAddrStorage::zeroed());
         // SAFETY: the kernel wrote an address of this length into the storage.
@@ -261,21 +279,52 @@ fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Re
         into.from[at] = address.as_socket();
     }
     into.count = count;
-    Ok(())
+    Ok(into.overflows.wrapping_sub(before))
 }
 
-/// When the kernel noted that a received datagram arrived, since 1970.
+/// What the kernel noted about a received datagram.
 #[cfg(target_os = "linux")]
-fn arrival(header: &libc::mmsghdr) -> Option<Duration> {
-    // SAFETY: the kernel filled in `header`, whose control part points to a `Note` that is still
-    // borrowed by the caller; the macro checks its length and returns null when there is nothing.
-    let first = unsafe { libc::CMSG_FIRSTHDR(&raw const header.msg_hdr).as_ref() }?;
-    let expected = (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS);
-    if (first.cmsg_level, first.cmsg_type) != expected {
-        return None;
+#[derive(Default)]
+struct Noted {
+    /// When it arrived, since 1970.
+    arrival: Option<Duration>,
+    /// How many the socket's buffer had no room for until then; not noted while there were none.
+    overflows: Option<u32>,
+}
+
+#[cfg(target_os = "linux")]
+impl Noted {
+    fn read(header: &libc::mmsghdr) -> Self {
+        let mut noted = Self::default();
+        // SAFETY: the kernel filled in `header`, whose control part points to a `Note` that is still
+        // borrowed by the caller; the macro checks its length and returns null when there is nothing.
+        let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const header.msg_hdr) };
+        // SAFETY: not null, it points to a message that the kernel wrote into the `Note`.
+        while let Some(message) = unsafe { next.as_ref() } {
+            match (message.cmsg_level, message.cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    // SAFETY: a message of this type holds one `timespec`, perhaps unaligned.
+                    let time: libc::timespec =
+                        unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(message).cast()) };
+                    noted.arrival = duration(time);
+                }
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    // SAFETY: a message of this type holds one `u32`, perhaps unaligned.
+                    let overflows =
+                        unsafe { libc::CMSG_DATA(message).cast::<u32>().read_unaligned() };
+                    noted.overflows = Some(overflows);
+                }
+                _ => {}
+            }
+            // SAFETY: as for the first.
+            next = unsafe { libc::CMSG_NXTHDR(&raw const header.msg_hdr, message) };
+        }
+        noted
     }
-    // SAFETY: a message of this type holds one `timespec`, which need not be aligned.
-    let time: libc::timespec = unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(first).cast()) };
+}
+
+#[cfg(target_os = "linux")]
+fn duration(time: libc::timespec) -> Option<Duration> {
     let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanos))
 }
@@ -399,7 +448,7 @@ fn send_batch<'a, D: ExactSizeIterator<Item = &'a [u8]>>(
 }
 
 #[cfg(not(target_os = "linux"))]
-fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<()> {
+fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Result<u32> {
     for bytes in into.bytes.chunks_exact_mut(DATAGRAM_BYTES).take(most) {
         match socket.recv_from(bytes) {
             Ok((length, from)) => {
@@ -407,11 +456,11 @@ fn receive_batch(socket: &UdpSocket, into: &mut Received, most: usize) -> io::Re
                 into.from[into.count] = Some(from);
                 into.count += 1;
             }
-            Err(_) if into.count > 0 => return Ok(()),
+            Err(_) if into.count > 0 => return Ok(0),
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(0)
 }
 
 /// There are no messages of several datagrams here: see [`segments`].
@@ -510,6 +559,34 @@ mod tests {
             receive(&to, &mut received, BATCH).unwrap();
             assert_eq!(received.datagrams().next().unwrap().2, b"here");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn datagrams_that_the_buffer_had_no_room_for_are_told() {
+        let (from, to) = (socket(), socket());
+        note_overflows(&to).unwrap();
+        set_option(&to, libc::SOL_SOCKET, libc::SO_RCVBUF, 2_048).unwrap();
+        let target = to.local_addr().unwrap();
+        let mut received = Received::new();
+        let (mut sent, mut taken, mut overflows) = (0, 0, 0);
+        for _ in 0..2 {
+            for _ in 0..100 {
+                from.send_to(&[7; 500], target).unwrap();
+                sent += 1;
+            }
+            // One more behind those that found no room, because the kernel tells with the next.
+            while let Ok(told) = receive(&to, &mut received, BATCH) {
+                taken += received.len();
+                overflows += told as usize;
+            }
+            from.send_to(b"next", target).unwrap();
+            sent += 1;
+            overflows += receive(&to, &mut received, BATCH).unwrap() as usize;
+            taken += received.len();
+        }
+        assert!(overflows > 100, "{overflows}");
+        assert_eq!(taken + overflows, sent);
     }
 
     #[cfg(target_os = "linux")]

@@ -211,6 +211,8 @@ impl Media {
             let more = self.received.receive(&self.socket, most);
             self.drained = !more;
             self.received_at = self.clock.now();
+            let overflows = self.received.take_overflows();
+            self.relay.note_overflow(self.received_at, overflows.into());
             if more || !self.received.is_empty() {
                 self.owed = self.commands.len();
                 return true;
@@ -249,12 +251,9 @@ impl Media {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
-            let (mut fanout, arrival) = if outbox.is_late(now, arrival) {
-                // What is answered all the same is not to be found late again.
-                (relay.handle_late_datagram(now, from, packet), now)
-            } else {
-                (relay.handle_datagram(now, from, packet), arrival)
-            };
+            let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
+            // What is answered although it is late is not to be found late again.
+            let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
                 unsent += outbox.send(|| clock.now(), |flights| udp::send(socket, flights));
                 // Sending is what takes long.

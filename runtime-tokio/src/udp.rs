@@ -26,6 +26,10 @@ const BUFFER_BYTES: usize = 4 << 20;
 pub(crate) struct Received {
     bytes: Box<[u8]>,
     entries: Vec<Entry>,
+    /// How many datagrams the socket's buffer had no room for, modulo 2^32: now, and as far as that
+    /// was told.
+    overflows: u32,
+    told: u32,
     /// Room for what the kernel notes about one datagram.
     #[cfg(target_os = "linux")]
     notes: Vec<u8>,
@@ -43,8 +47,10 @@ impl Received {
         Self {
             bytes: vec![0; BATCH * DATAGRAM_BYTES].into_boxed_slice(),
             entries: Vec::with_capacity(BATCH),
+            overflows: 0,
+            told: 0,
             #[cfg(target_os = "linux")]
-            notes: nix::cmsg_space!(nix::sys::time::TimeSpec),
+            notes: nix::cmsg_space!(nix::sys::time::TimeSpec, u32),
         }
     }
 
@@ -66,6 +72,12 @@ impl Received {
         slots.zip(&self.entries).map(|(bytes, entry)| {
             (entry.age, entry.from, &mut bytes[..entry.length.min(DATAGRAM_BYTES)])
         })
+    }
+
+    /// How many datagrams the socket's buffer had no room for since this was last asked.
+    pub(crate) fn take_overflows(&mut self) -> u32 {
+        let before = std::mem::replace(&mut self.told, self.overflows);
+        self.overflows.wrapping_sub(before)
     }
 
     /// Takes up to `most` datagrams; whether there may be more.
@@ -98,10 +110,14 @@ impl Received {
         })?;
         let from = message.address.as_ref().and_then(socket_address);
         let from = from.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let arrival = message.cmsgs()?.find_map(|note| {
-            let ControlMessageOwned::ScmTimestampns(time) = note else { return None };
-            Some(Duration::from(time))
-        });
+        let mut arrival = None;
+        for note in message.cmsgs()? {
+            if let ControlMessageOwned::ScmTimestampns(time) = note {
+                arrival = Some(Duration::from(time));
+            } else if let ControlMessageOwned::RxqOvfl(count) = note {
+                self.overflows = count;
+            }
+        }
         let age = arrival.map_or(Duration::ZERO, age_of);
         Ok(Entry { length: message.bytes, from, age })
     }
@@ -195,9 +211,12 @@ pub(crate) fn configure(socket: &UdpSocket) {
     ];
     #[cfg(target_os = "linux")]
     {
-        use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
+        use nix::sys::socket::setsockopt;
+        use nix::sys::socket::sockopt::{ReceiveTimestampns, RxqOvfl};
         let noted = setsockopt(socket, ReceiveTimestampns, &true).map_err(io::Error::from);
         wishes.push(("arrival times", noted));
+        let noted = setsockopt(socket, RxqOvfl, &1).map_err(io::Error::from);
+        wishes.push(("overflows", noted));
     }
     for (wish, result) in wishes {
         if let Err(error) = result {

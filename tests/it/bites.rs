@@ -296,7 +296,18 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         let mut world = World::new();
         let mut late = vec![0x80; 100];
         let from = SocketAddr::from(([198, 51, 100, 20], 5));
-        drop(world.relay.handle_late_datagram(world.now, from, &mut late));
+        let age = Duration::from_millis(101);
+        drop(world.relay.handle_aged_datagram(world.now, age, from, &mut late));
+        world
+    }),
+    ("media_behind_ms", || {
+        let (mut world, _, [ann, _]) = call(|_| ());
+        world.relay.note_overflow(world.now, 1);
+        let age = Duration::from_millis(21);
+        let mut packet = [0; 60];
+        packet[..2].copy_from_slice(&[0x80, 0x78]);
+        packet[8..12].copy_from_slice(&ann.ssrc.to_be_bytes());
+        drop(world.relay.handle_aged_datagram(world.now, age, ann.address, &mut packet));
         world
     }),
     ("key_soft_packets", || keys_used(1_100)),

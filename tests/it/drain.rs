@@ -57,6 +57,24 @@ fn a_drain_refuses_new_voice_states_and_ends_sessions_with_4015() {
     assert!(world.server.is_drained());
 }
 
+#[test]
+fn a_relay_that_is_behind_takes_the_health_away_until_it_caught_up() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    world.take_all(chat);
+    let health = |world: &mut World| {
+        world.send(chat, &json!({"op": 4, "d": {"s": 0}}));
+        world.take_all(chat).pop().expect("an answer")["d"]["health"].clone()
+    };
+    assert_eq!(health(&mut world), 1.0);
+    let now = world.now;
+    world.relay.note_overflow(now, 1);
+    world.pump();
+    assert_eq!(health(&mut world), 0.0);
+    world.advance(Duration::from_millis(3_001));
+    assert_eq!(health(&mut world), 1.0);
+}
+
 // Clauses: L1.15
 #[test]
 fn a_chat_server_that_prefers_low_figures_is_told_its_worst() {

@@ -36,6 +36,7 @@ pub(crate) fn patient_limits() -> Limits {
         outbound_age_ms: patient,
         // Late voice counts as lost here, and nobody waits for a busy machine.
         media_latency_ms: Millis(10_000),
+        media_behind_ms: Millis(10_000),
         ..Limits::default()
     }
 }

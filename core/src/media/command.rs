@@ -96,4 +96,7 @@ pub enum RelayEvent {
         /// The leg.
         leg: LegId,
     },
+    /// More packets come than the relay can handle, so it drops those that have waited too long.
+    /// Told once a second while it is so.
+    Behind,
 }

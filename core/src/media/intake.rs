@@ -1,6 +1,6 @@
 //! The checks that every datagram passes, in the order that makes a stranger's garbage cheapest.
 //!
-//! length and source, kind, (RTP) version and lengths, one look-up of the SSRC, key, authentication,
+//! length and source, kind, (RTP) version and lengths, one look-up of the SSRC, age, key, authentication,
 //! nonce guard, sequence window, address, lengths inside the plaintext, rates, permission. Not
 //! here: what happens to an accepted packet (`fanout.rs`), addresses (`binding.rs`), keys (`leg.rs`)
 //! and figures (`reception.rs`).
@@ -171,6 +171,11 @@ impl Relay {
         header: &RtpHeader,
         packet: &'p mut [u8],
     ) -> Result<Verdict<'p>, DropReason> {
+        let share = self.rooms.share(place.room);
+        if self.shedding.sheds(self.now, self.age, share) {
+            self.stats.limits.media_behind_ms += 1;
+            return Err(DropReason::Behind);
+        }
         let bytes = packet.len();
         let (mode, clear, plaintext) =
             self.open_packet(place, packet, |mode| header.clear_len(mode.is_rtpsize()))?;

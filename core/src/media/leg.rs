@@ -31,6 +31,7 @@ pub(super) struct MediaLimits {
     pub(super) sender_bits: Rate,
     pub(super) moves: Moves,
     pub(super) payload_bytes: usize,
+    pub(super) latency: Duration,
     pub(super) key_soft_packets: u64,
     pub(super) key_hard_packets: u64,
 }
@@ -54,6 +55,7 @@ impl MediaLimits {
                 interval: limits.rebind_interval_ms.duration(),
             },
             payload_bytes: limits.payload_bytes,
+            latency: limits.media_latency_ms.duration(),
             key_soft_packets: limits.key_soft_packets,
             key_hard_packets: limits.key_hard_packets,
         }

@@ -29,6 +29,7 @@ mod rate;
 mod reception;
 pub mod relay;
 mod room;
+mod shedding;
 
 pub use batch::TransmitBatch;
 pub use coalescer::Coalescer;

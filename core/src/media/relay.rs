@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::config::MediaConfig;
 use crate::crypto::cipher::Cipher;
@@ -22,6 +23,7 @@ use crate::media::intake::Verdict;
 use crate::media::leg::{Keyed, Leg, MediaLimits};
 use crate::media::news::{News, Note};
 use crate::media::room::Rooms;
+use crate::media::shedding::Shedding;
 use crate::reasons::DropReason;
 use crate::stats::{LegFigures, RelayStats};
 use crate::time::Timestamp;
@@ -41,6 +43,9 @@ pub struct Relay {
     /// that strangers choose, hence the random hasher.
     pub(super) by_address: HashMap<SocketAddr, LegId>,
     pub(super) news: News,
+    pub(super) shedding: Shedding,
+    /// How long the datagram at hand has waited.
+    pub(super) age: Duration,
     pub(super) stats: RelayStats,
 }
 
@@ -58,6 +63,8 @@ impl Relay {
             rooms: Rooms::default(),
             by_address: HashMap::new(),
             news: News::default(),
+            shedding: Shedding::new(limits.media_behind_ms.duration()),
+            age: Duration::ZERO,
             stats: RelayStats::default(),
         }
     }
@@ -106,6 +113,20 @@ impl Relay {
     pub fn note_too_late(&mut self, copies: u64) {
         self.stats.limits.media_latency_ms += copies;
         self.stats.drops.count(DropReason::TooLate, copies);
+    }
+
+    /// Counts datagrams that the socket's buffer had no room for: the relay is behind.
+    pub fn note_overflow(&mut self, now: Timestamp, datagrams: u64) {
+        self.stats.overflows += datagrams;
+        if datagrams > 0 {
+            self.advance(now);
+            self.shedding.fall_behind(self.now);
+        }
+    }
+
+    /// How many packets each room has lost because the relay was behind.
+    pub fn shed_by_room(&self) -> impl Iterator<Item = (RoomId, u64)> + '_ {
+        self.rooms.shed()
     }
 
     /// Obeys one order. One for a leg that is gone does nothing.
@@ -158,6 +179,16 @@ impl Relay {
         from: SocketAddr,
         packet: &'a mut [u8],
     ) -> Fanout<'a> {
+        self.age = Duration::ZERO;
+        self.handle(now, from, packet)
+    }
+
+    fn handle<'a>(
+        &'a mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        packet: &'a mut [u8],
+    ) -> Fanout<'a> {
         self.advance(now);
         self.stats.datagrams_in += 1;
         match self.judge(normalise(from), packet) {
@@ -180,18 +211,22 @@ impl Relay {
         }
     }
 
-    /// Takes a datagram that is older than the host's latency budget.
+    /// As [`Self::handle_datagram`], for a datagram that has waited for `age` since it arrived.
     ///
-    /// Late voice is dropped unopened, as [`DropReason::TooLate`]. A discovery request is answered
-    /// all the same: discord.js and songbird send it once, and wait for the answer for ever.
-    pub fn handle_late_datagram<'a>(
+    /// What is older than [`media_latency_ms`](Limits::media_latency_ms) is dropped unopened, as
+    /// [`DropReason::TooLate`], and while the relay is behind what is older than
+    /// [`media_behind_ms`](Limits::media_behind_ms), as [`DropReason::Behind`]. A discovery request is
+    /// answered all the same: discord.js and songbird send it once, and wait for the answer for ever.
+    pub fn handle_aged_datagram<'a>(
         &'a mut self,
         now: Timestamp,
+        age: Duration,
         from: SocketAddr,
         packet: &'a mut [u8],
     ) -> Fanout<'a> {
-        if let Kind::Discovery(_) | Kind::LegacyDiscovery(_) = Kind::of(packet) {
-            return self.handle_datagram(now, from, packet);
+        self.age = age;
+        if age <= self.limits.latency || is_discovery(packet) {
+            return self.handle(now, from, packet);
         }
         self.advance(now);
         self.stats.datagrams_in += 1;
@@ -202,6 +237,9 @@ impl Relay {
     /// The next thing that the control plane has to know. Ask until there is nothing, after every
     /// turn; what happened to a leg since it was last told of is told once.
     pub fn poll_event(&mut self) -> Option<RelayEvent> {
+        if self.shedding.take_news(self.now) {
+            return Some(RelayEvent::Behind);
+        }
         self.news.poll(&mut self.rooms)
     }
 
@@ -220,6 +258,10 @@ impl Relay {
         let room = (2 * (legs + 1)).saturating_sub(self.by_address.len());
         self.by_address.reserve(room);
     }
+}
+
+fn is_discovery(packet: &[u8]) -> bool {
+    matches!(Kind::of(packet), Kind::Discovery(_) | Kind::LegacyDiscovery(_))
 }
 
 /// Takes an address out of the table of pings.

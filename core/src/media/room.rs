@@ -11,6 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::ids::{LegId, RoomId, Ssrc};
 use crate::media::leg::Leg;
+use crate::media::shedding::Share;
 
 /// The position of a leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +39,7 @@ struct Room {
     id: RoomId,
     /// Bits a second.
     bitrate: u32,
+    share: Share,
     legs: Vec<Leg>,
 }
 
@@ -83,6 +85,18 @@ impl Rooms {
     #[inline]
     pub(super) fn legs(&mut self, room: usize) -> &mut [Leg] {
         &mut self.rooms[room].legs
+    }
+
+    /// What the room at this position has lost while the relay was behind.
+    #[inline]
+    pub(super) fn share(&mut self, room: usize) -> &mut Share {
+        &mut self.rooms[room].share
+    }
+
+    /// The rooms, each with how many packets it has lost while the relay was behind.
+    pub(super) fn shed(&self) -> impl Iterator<Item = (RoomId, u64)> + '_ {
+        let rooms = self.rooms.iter().filter(|room| !room.legs.is_empty());
+        rooms.map(|room| (room.id, room.share.total))
     }
 
     /// The bitrate of the room at this position.
@@ -148,9 +162,10 @@ impl Rooms {
         }
         let slot = if let Some(slot) = self.free.pop() {
             self.rooms[slot].id = id;
+            self.rooms[slot].share = Share::default();
             slot
         } else {
-            self.rooms.push(Room { id, bitrate: 0, legs: Vec::new() });
+            self.rooms.push(Room { id, bitrate: 0, share: Share::default(), legs: Vec::new() });
             self.rooms.len() - 1
         };
         self.by_room.insert(id, slot);

@@ -388,16 +388,42 @@ fn late_voice_is_dropped_and_a_late_discovery_request_is_answered() {
     let mut speaker = fixture.join(room, AES);
     let _listener = fixture.join(room, AES);
     let mut packet = speaker.packet(1, b"opus");
-    let fanout = fixture.relay.handle_late_datagram(NOW, speaker.address, &mut packet);
+    let age = std::time::Duration::from_millis(101);
+    let fanout = fixture.relay.handle_aged_datagram(NOW, age, speaker.address, &mut packet);
     assert_eq!(fanout.drop_reason(), Some(DropReason::TooLate));
     drop(fanout);
     assert_eq!(fixture.relay.stats().packets_in, 0, "it was not opened");
 
     let newcomer = fixture.open(room, AES);
     let mut request = request(newcomer.ssrc);
-    let mut fanout = fixture.relay.handle_late_datagram(NOW, newcomer.address, &mut request);
+    let mut fanout = fixture.relay.handle_aged_datagram(NOW, age, newcomer.address, &mut request);
     assert_eq!(fanout.fill(&mut fixture.batch), Filled::Done);
     assert_eq!(fixture.batch.len(), 1);
+}
+
+#[test]
+fn a_relay_that_is_behind_drops_what_waited_too_long_unopened() {
+    let mut fixture = Fixture::new();
+    let room = fixture.room();
+    let mut speaker = fixture.join(room, AES);
+    let _listener = fixture.join(room, AES);
+    let age = std::time::Duration::from_millis(50);
+    let mut packet = speaker.packet(1, b"opus");
+    let heard = fixture.relay.handle_aged_datagram(NOW, age, speaker.address, &mut packet);
+    assert_eq!(heard.drop_reason(), None, "one that waited is no sign");
+    drop(heard);
+    fixture.relay.note_overflow(NOW, 7);
+    let mut packet = speaker.packet(2, b"opus");
+    let dropped = fixture.relay.handle_aged_datagram(NOW, age, speaker.address, &mut packet);
+    assert_eq!(dropped.drop_reason(), Some(DropReason::Behind));
+    drop(dropped);
+    let shed: Vec<_> = fixture.relay.shed_by_room().collect();
+    assert_eq!(shed, [(room, 1)]);
+    let stats = fixture.relay.stats();
+    assert_eq!((stats.packets_in, stats.overflows), (1, 7));
+    let mut news = std::iter::from_fn(|| fixture.relay.poll_event());
+    assert_eq!(news.next(), Some(RelayEvent::Behind));
+    assert!(!news.any(|event| event == RelayEvent::Behind), "told once");
 }
 
 // Clauses: V4.12

@@ -45,7 +45,7 @@ pub use server::RecordedServer;
 mod tests;
 
 const MAGIC: &[u8; 7] = b"LVSPREC";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Which machine a recording is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

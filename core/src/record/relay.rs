@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::time::Duration;
 
 use super::codec::{Corrupt, Field, Record, Source, records};
 use super::setup::RelaySetup;
@@ -17,10 +18,10 @@ records! {
     /// What stands in the recording of a relay. From 100 on: what it answered.
     pub(super) enum RelayRecord {
         1 Command { now: Timestamp, command: RelayCommand },
-        /// `late` if it was given to `handle_late_datagram`.
-        2 Datagram { now: Timestamp, from: SocketAddr, late: bool, bytes: Vec<u8> },
+        2 Datagram { now: Timestamp, age: Duration, from: SocketAddr, bytes: Vec<u8> },
         3 Unsent { copies: u64 },
         4 TooLate { copies: u64 },
+        5 Overflow { now: Timestamp, datagrams: u64 },
         /// A datagram that the one before led to.
         100 Sealed { to: SocketAddr, bytes: Vec<u8> },
         /// What was told when it was asked for. Nothing is an answer too: asking changes the relay.
@@ -83,6 +84,14 @@ impl RecordedRelay {
         self.relay.note_too_late(copies);
     }
 
+    /// See [`Relay::note_overflow`].
+    pub fn note_overflow(&mut self, now: Timestamp, datagrams: u64) {
+        if datagrams > 0 {
+            note(&mut self.tape, || RelayRecord::Overflow { now, datagrams });
+        }
+        self.relay.note_overflow(now, datagrams);
+    }
+
     /// See [`Relay::handle_command`].
     pub fn handle_command(&mut self, now: Timestamp, command: RelayCommand) {
         let Some(tape) = &mut self.tape else { return self.relay.handle_command(now, command) };
@@ -100,24 +109,20 @@ impl RecordedRelay {
         from: SocketAddr,
         packet: &'a mut [u8],
     ) -> RecordedFanout<'a> {
-        let late = false;
-        let bytes = || packet.to_vec();
-        note(&mut self.tape, || RelayRecord::Datagram { now, from, late, bytes: bytes() });
-        let fanout = self.relay.handle_datagram(now, from, packet);
-        RecordedFanout { fanout, tape: self.tape.as_mut() }
+        self.handle_aged_datagram(now, Duration::ZERO, from, packet)
     }
 
-    /// See [`Relay::handle_late_datagram`].
-    pub fn handle_late_datagram<'a>(
+    /// See [`Relay::handle_aged_datagram`].
+    pub fn handle_aged_datagram<'a>(
         &'a mut self,
         now: Timestamp,
+        age: Duration,
         from: SocketAddr,
         packet: &'a mut [u8],
     ) -> RecordedFanout<'a> {
-        let late = true;
         let bytes = || packet.to_vec();
-        note(&mut self.tape, || RelayRecord::Datagram { now, from, late, bytes: bytes() });
-        let fanout = self.relay.handle_late_datagram(now, from, packet);
+        note(&mut self.tape, || RelayRecord::Datagram { now, age, from, bytes: bytes() });
+        let fanout = self.relay.handle_aged_datagram(now, age, from, packet);
         RecordedFanout { fanout, tape: self.tape.as_mut() }
     }
 

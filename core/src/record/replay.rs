@@ -210,12 +210,8 @@ fn replay_relay(setup: &[u8], mut comparison: Comparison<'_>) -> Result<Replayed
 fn feed_relay(relay: &mut RecordedRelay, batch: &mut TransmitBatch, record: RelayRecord) -> bool {
     match record {
         RelayRecord::Command { now, command } => relay.handle_command(now, command),
-        RelayRecord::Datagram { now, from, late, mut bytes } => {
-            let mut fanout = if late {
-                relay.handle_late_datagram(now, from, &mut bytes)
-            } else {
-                relay.handle_datagram(now, from, &mut bytes)
-            };
+        RelayRecord::Datagram { now, age, from, mut bytes } => {
+            let mut fanout = relay.handle_aged_datagram(now, age, from, &mut bytes);
             batch.clear();
             while let Filled::BatchFull = fanout.fill(batch) {
                 batch.clear();
@@ -223,6 +219,7 @@ fn feed_relay(relay: &mut RecordedRelay, batch: &mut TransmitBatch, record: Rela
         }
         RelayRecord::Unsent { copies } => relay.note_unsent(copies),
         RelayRecord::TooLate { copies } => relay.note_too_late(copies),
+        RelayRecord::Overflow { now, datagrams } => relay.note_overflow(now, datagrams),
         RelayRecord::Event { .. } => {
             let _ = relay.poll_event();
             return false;

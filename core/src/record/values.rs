@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use std::time::Duration;
+
 use super::codec::{Corrupt, Field, Source, enum_fields, struct_fields};
 use crate::command::{Command, Target};
 use crate::crypto::cipher::MediaKey;
@@ -17,6 +19,16 @@ use crate::wire::secret::Secret;
 impl Field for Timestamp {
     fn put(&self, to: &mut Vec<u8>) {
         self.as_micros().put(to);
+    }
+
+    fn take(from: &mut Source<'_>) -> Result<Self, Corrupt> {
+        u64::take(from).map(Self::from_micros)
+    }
+}
+
+impl Field for Duration {
+    fn put(&self, to: &mut Vec<u8>) {
+        u64::try_from(self.as_micros()).unwrap_or(u64::MAX).put(to);
     }
 
     fn take(from: &mut Source<'_>) -> Result<Self, Corrupt> {
@@ -165,6 +177,7 @@ enum_fields! { RelayEvent {
     0 Bound { leg, address, foreign },
     1 Heard { leg },
     2 Exhausted { leg },
+    3 Behind {},
 } }
 
 /// What a server asked of its host, as it stands in a recording.

@@ -42,10 +42,11 @@ mod tombstones;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::config::{Config, ConfigError};
 use crate::entropy::Entropy;
-use crate::ids::{ConnId, LegId, MemberId, RelayId, Ssrc, UserId};
+use crate::ids::{ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::output::{Event, Output};
 use crate::slab::Slab;
@@ -60,6 +61,9 @@ use deadlines::{Drain, Timer};
 use membership::Membership;
 use resume::Replays;
 use tombstones::Tombstones;
+
+/// A relay that says nothing more is no longer behind after this long; it says so once a second.
+const BEHIND_MEMORY: Duration = Duration::from_secs(3);
 
 /// The control plane of one voice server. See the [module](self) for the rules of use.
 pub struct Server {
@@ -89,6 +93,8 @@ pub struct Server {
     /// The relay that the next room is put on.
     next_relay: usize,
     host_load: f32,
+    /// Until when a relay counts as behind.
+    behind_until: Timestamp,
     drain: Option<Drain>,
     timers: Timers<Timer>,
     /// Whether the last call left deadlines due because it led to so much.
@@ -142,6 +148,7 @@ impl Server {
             tombstones: Tombstones::default(),
             next_relay: 0,
             host_load: 0.0,
+            behind_until: Timestamp::ZERO,
             drain: None,
             timers: Timers::default(),
             overdue: false,
@@ -164,9 +171,12 @@ impl Server {
     /// Takes news from a relay.
     pub fn handle_relay_event(&mut self, now: Timestamp, relay: RelayId, event: RelayEvent) {
         let now = self.advance(now);
-        let (RelayEvent::Bound { leg, .. }
-        | RelayEvent::Heard { leg }
-        | RelayEvent::Exhausted { leg }) = event;
+        let leg = match event {
+            RelayEvent::Bound { leg, .. }
+            | RelayEvent::Heard { leg }
+            | RelayEvent::Exhausted { leg } => leg,
+            RelayEvent::Behind => return self.note_behind(now),
+        };
         let Some(&member) = self.legs.get(leg) else { return };
         debug_assert!(
             self.session(member).is_none_or(|session| session.relay == relay),
@@ -176,7 +186,15 @@ impl Server {
             RelayEvent::Heard { .. } => self.member_heard(now, member),
             RelayEvent::Exhausted { .. } => self.renew_session(now, member),
             RelayEvent::Bound { address, foreign: true, .. } => self.note_foreign(member, address),
-            RelayEvent::Bound { foreign: false, .. } => {}
+            RelayEvent::Bound { foreign: false, .. } | RelayEvent::Behind => {}
+        }
+    }
+
+    /// A relay has more to do than it can: nothing more is to be given to this server for a while.
+    fn note_behind(&mut self, now: Timestamp) {
+        self.behind_until = now + BEHIND_MEMORY;
+        for client in (0u16..).take(self.controls.len()) {
+            self.volunteer_health(now, ControlId(client));
         }
     }
 
@@ -229,7 +247,7 @@ impl Server {
     /// How able this server is to take more, 0 (not at all) to 1: what chat servers are told.
     #[must_use]
     pub fn health(&self) -> f32 {
-        if self.drain.is_some() {
+        if self.drain.is_some() || self.now < self.behind_until {
             return 0.0;
         }
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 24 bits")]
