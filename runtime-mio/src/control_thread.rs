@@ -20,8 +20,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::accept::Listeners;
+use crate::busyness::BusyMeter;
 use crate::clock;
-use crate::load::LoadMeter;
 use crate::logging::Log;
 use crate::queue::Queue;
 use crate::recording::Sink;
@@ -58,7 +58,7 @@ pub(crate) struct ControlThread {
     requests: Arc<Requests>,
     budgets: Budgets,
     counters: Arc<ControlCounters>,
-    load: LoadMeter,
+    busy: BusyMeter,
     buffer: Vec<u8>,
     /// Networks that chat servers may connect from; empty for all.
     control_allow: Vec<IpNet>,
@@ -94,7 +94,7 @@ impl ControlThread {
             parts.handshakes_per_s,
             parts.connections_max,
         )?;
-        let load = LoadMeter::new(1 + parts.relays.len());
+        let busy = BusyMeter::new(1 + parts.relays.len());
         Ok(Self {
             server: parts.server,
             poll: parts.poll,
@@ -111,7 +111,7 @@ impl ControlThread {
             requests: parts.requests,
             budgets: parts.budgets,
             counters: parts.counters,
-            load,
+            busy,
             buffer: vec![0; READ_BYTES],
             control_allow: parts.control_allow,
             log: Log::default(),
@@ -199,9 +199,9 @@ impl ControlThread {
     /// Tells the server how busy this process is; chat servers learn it with their next heartbeat.
     fn note_load(&mut self) {
         let now = clock::now();
-        if self.load.is_due(now)
+        if self.busy.is_due(now)
             && let Some(used) = sys::processor_time()
-            && let Some(load) = self.load.look(now, used)
+            && let Some(load) = self.busy.look(now, used)
         {
             self.server.set_host_load(load);
         }

@@ -8,10 +8,12 @@
 //!
 //! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
 //! until its [`StopHandle`] says otherwise. [`supervision`] ties it to signals, certificate files and
-//! the service manager. [`demo`] is a host of it, with clients on real sockets.
+//! the service manager. [`demo`] is a host of it, with clients on real sockets; [`load`] is a crowd of
+//! clients that measures one.
 #![deny(unsafe_code)]
 
 mod accept;
+mod busyness;
 mod certificate;
 pub mod clock;
 pub mod config;
@@ -20,7 +22,7 @@ pub mod demo;
 pub mod development;
 mod entropy;
 mod inherited;
-mod load;
+pub mod load;
 mod logging;
 mod media_thread;
 pub mod memory;

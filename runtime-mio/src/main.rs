@@ -15,6 +15,8 @@ use lvsp_mio::demo::{self, Fault};
 use lvsp_mio::supervision::supervise;
 use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, memory};
 
+mod load_command;
+
 /// Voice server for Discord-compatible chat servers.
 ///
 /// Each scalar key of the configuration file is also the environment variable LVSP_SECTION__KEY.
@@ -50,6 +52,11 @@ enum Command {
         #[arg(long, hide = true)]
         fault: Option<Fault>,
     },
+    /// Measure a server: members join it as clients do, some talk, everything is counted and timed.
+    ///
+    /// The server must be one that nobody uses: this acts as its chat server. LVSP_CONTROL__SECRET
+    /// in the environment is its control secret, unless --secret-file is given.
+    Load(load_command::Arguments),
     /// Say what is wrong with a configuration.
     CheckConfig {
         /// The configuration file.
@@ -73,8 +80,9 @@ struct CannotBeServed;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // What a demonstration shows stands in its table.
-    set_up_logs(if matches!(arguments.command, Command::Demo { .. }) { "warn" } else { "info" });
+    // What these two show stands in their tables.
+    let has_table = matches!(arguments.command, Command::Demo { .. } | Command::Load(_));
+    set_up_logs(if has_table { "warn" } else { "info" });
     match run(arguments.command) {
         Ok(status) => status,
         Err(error) => {
@@ -104,6 +112,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Load(arguments) => say(&load_command::load(&arguments)?)?,
         Command::CheckConfig { config } => check(&load(config.as_deref())?)?,
         Command::PrintConfig { config } => {
             let file = load(config.as_deref())?;

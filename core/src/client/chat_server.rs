@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::crypto::auth;
 use crate::entropy::Entropy;
 use crate::ids::{ChannelId, GuildId, UserId};
+use crate::reasons::CloseReason;
 use crate::time::Timestamp;
 use crate::transport::{TlsError, TlsTrust, Transport, TransportEvent};
 use crate::wire::lvsp::{
@@ -56,6 +57,8 @@ pub struct ChatServer {
     seq: u64,
     heartbeat: Option<(Timestamp, Duration)>,
     events: VecDeque<ChatEvent>,
+    /// Why this side ended the newest connection, if it did.
+    failure: Option<CloseReason>,
 }
 
 impl ChatServer {
@@ -73,7 +76,8 @@ impl ChatServer {
     ) -> Result<Self, TlsError> {
         let transport = Transport::connect(tls, host, "/", entropy.bytes(), transport_config())?;
         let events = VecDeque::new();
-        Ok(Self { transport, secret, hmac, session: None, seq: 0, heartbeat: None, events })
+        let (session, heartbeat, failure) = (None, None, None);
+        Ok(Self { transport, secret, hmac, session, seq: 0, heartbeat, events, failure })
     }
 
     /// Begins a new connection that takes the session up again.
@@ -88,6 +92,7 @@ impl ChatServer {
     ) -> Result<(), TlsError> {
         self.transport = Transport::connect(tls, host, "/", entropy.bytes(), transport_config())?;
         self.heartbeat = None;
+        self.failure = None;
         Ok(())
     }
 
@@ -174,6 +179,12 @@ impl ChatServer {
         self.heartbeat.map(|(at, _)| at)
     }
 
+    /// Why this side ended the newest connection, if it did: a certificate that is not trusted, say.
+    #[must_use]
+    pub const fn failure(&self) -> Option<CloseReason> {
+        self.failure
+    }
+
     /// What the voice server said.
     pub fn poll_event(&mut self) -> Option<ChatEvent> {
         self.events.pop_front()
@@ -188,7 +199,10 @@ impl ChatServer {
             match event {
                 TransportEvent::Text(text) => self.hear(now, &text),
                 TransportEvent::Closed { code } => self.close(code),
-                TransportEvent::Failed(_) => self.close(None),
+                TransportEvent::Failed(reason) => {
+                    self.failure = Some(reason);
+                    self.close(None);
+                }
                 TransportEvent::Opened { .. }
                 | TransportEvent::Binary(_)
                 | TransportEvent::Pong => {}

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::crypto::mode::Mode;
 use crate::entropy::Entropy;
 use crate::ids::{Ssrc, UserId};
+use crate::reasons::CloseReason;
 use crate::time::Timestamp;
 use crate::transport::{TlsError, TlsTrust, Transport, TransportEvent};
 use crate::wire::discovery;
@@ -128,6 +129,8 @@ pub struct VoiceClient {
     numbering: Numbering,
     transmits: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<VoiceEvent>,
+    /// Why this side ended the newest connection, if it did.
+    failure: Option<CloseReason>,
 }
 
 impl VoiceClient {
@@ -162,6 +165,7 @@ impl VoiceClient {
             numbering: Numbering::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            failure: None,
         })
     }
 
@@ -177,6 +181,7 @@ impl VoiceClient {
     ) -> Result<(), TlsError> {
         self.transport = open(self.version, tls, host, entropy)?;
         self.resuming = true;
+        self.failure = None;
         self.heartbeat = None;
         Ok(())
     }
@@ -275,6 +280,12 @@ impl VoiceClient {
         [heartbeat, discovery].into_iter().flatten().min()
     }
 
+    /// Why this side ended the newest connection, if it did: a certificate that is not trusted, say.
+    #[must_use]
+    pub const fn failure(&self) -> Option<CloseReason> {
+        self.failure
+    }
+
     /// What happened.
     pub fn poll_event(&mut self) -> Option<VoiceEvent> {
         self.events.pop_front()
@@ -303,7 +314,10 @@ impl VoiceClient {
                 TransportEvent::Opened { .. } => self.introduce(),
                 TransportEvent::Text(text) => self.hear(now, &text),
                 TransportEvent::Closed { code } => self.close(code),
-                TransportEvent::Failed(_) => self.close(None),
+                TransportEvent::Failed(reason) => {
+                    self.failure = Some(reason);
+                    self.close(None);
+                }
                 TransportEvent::Binary(_) | TransportEvent::Pong => {}
             }
         }

@@ -14,14 +14,14 @@ const WINDOW: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Processor time of the process, as it was looked at.
-pub(crate) struct LoadMeter {
+pub(crate) struct BusyMeter {
     /// How many processors its threads can keep busy.
     processors: f32,
     /// When, and how much had been used until then; oldest first, one of them outside the window.
     looks: VecDeque<(Timestamp, Duration)>,
 }
 
-impl LoadMeter {
+impl BusyMeter {
     /// For a process with this many threads that work.
     pub(crate) fn new(threads: usize) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     /// Looks each second while `share` of one processor is busy; the last figure.
-    fn watch(meter: &mut LoadMeter, from: u64, share: u64, used: &mut u64) -> Option<f32> {
+    fn watch(meter: &mut BusyMeter, from: u64, share: u64, used: &mut u64) -> Option<f32> {
         let mut figure = None;
         for second in from..from + 20 {
             assert!(meter.is_due(at(second)));
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_figure_is_the_mean_of_ten_seconds_over_the_processors_in_use() {
-        let mut meter = LoadMeter::with_processors(2);
+        let mut meter = BusyMeter::with_processors(2);
         let mut used = 0;
         assert_eq!(watch(&mut meter, 0, 50, &mut used), Some(0.25));
         assert_eq!(watch(&mut meter, 20, 200, &mut used), Some(1.0), "the idle time is forgotten");
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_first_look_says_nothing_and_the_next_may_come_late() {
-        let mut meter = LoadMeter::with_processors(1);
+        let mut meter = BusyMeter::with_processors(1);
         assert_eq!(meter.look(at(1), Duration::from_secs(9)), None);
         assert!(!meter.is_due(Timestamp::from_millis(1_999)));
         assert_eq!(meter.look(at(101), Duration::from_secs(19)), Some(0.1), "no turns for long");

@@ -1,0 +1,113 @@
+//! Where a server is, and how to be let in. Every error names the option to change.
+
+use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+use lvsp_core::transport::TlsTrust;
+use lvsp_core::wire::secret::Secret;
+
+/// What an operator says about a server.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// `control.listen` of the server, as `host:port`.
+    pub control: String,
+    /// The control secret, or...
+    pub secret: Option<String>,
+    /// ... a file that holds it.
+    pub secret_file: Option<PathBuf>,
+    /// The authority that signed the server's certificate, as PEM; `None` for a server without TLS.
+    pub ca: Option<PathBuf>,
+}
+
+/// How to connect.
+#[derive(Debug)]
+pub struct Door {
+    /// The control listener.
+    pub(super) control: SocketAddr,
+    /// Its name, which the certificate has to be for.
+    pub(super) host: String,
+    pub(super) secret: Secret,
+    pub(super) trust: Option<TlsTrust>,
+}
+
+impl Door {
+    /// Resolves and reads what an entry names.
+    ///
+    /// # Errors
+    /// What cannot be resolved or read, by the option's name.
+    pub fn find(entry: &Entry) -> Result<Self> {
+        let (host, control) = resolve(&entry.control)
+            .with_context(|| format!("--control {}: not a server's host:port", entry.control))?;
+        let secret = match (&entry.secret, &entry.secret_file) {
+            (Some(secret), None) => secret.clone(),
+            (None, Some(path)) => fs::read_to_string(path)
+                .with_context(|| format!("--secret-file {}", path.display()))?
+                .trim_end_matches(['\r', '\n'])
+                .to_owned(),
+            (None, None) => bail!(
+                "no control secret: give --secret-file, or LVSP_CONTROL__SECRET in the environment"
+            ),
+            (Some(_), Some(_)) => bail!("give either a secret or --secret-file, not both"),
+        };
+        ensure!(!secret.is_empty(), "the control secret is empty");
+        let trust = entry.ca.as_deref().map(trust).transpose()?;
+        Ok(Self { control, host, secret: Secret::new(secret), trust })
+    }
+
+    /// What to trust, and the name of a server at `host`.
+    pub(super) fn tls<'a>(&'a self, host: &'a str) -> Option<(&'a TlsTrust, &'a str)> {
+        self.trust.as_ref().map(|trust| (trust, host))
+    }
+}
+
+fn trust(path: &Path) -> Result<TlsTrust> {
+    let context = || format!("--ca {}", path.display());
+    let pem = fs::read(path).with_context(context)?;
+    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    TlsTrust::from_pem(&pem, today).with_context(context)
+}
+
+/// The host of `host:port`, without the brackets of an IPv6 address, and its first address.
+pub(super) fn resolve(text: &str) -> Result<(String, SocketAddr)> {
+    let (host, _) = text.rsplit_once(':').context("there is no port")?;
+    let address = text.to_socket_addrs()?.next().context("the name has no address")?;
+    Ok((host.trim_start_matches('[').trim_end_matches(']').to_owned(), address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        let secret = Some("x".repeat(32));
+        Entry { control: "127.0.0.1:6000".to_owned(), secret, secret_file: None, ca: None }
+    }
+
+    #[test]
+    fn a_door_is_found_by_address() {
+        let door = Door::find(&entry()).unwrap();
+        assert_eq!((door.control.port(), door.host.as_str()), (6_000, "127.0.0.1"));
+        assert!(door.tls("a").is_none());
+        let door = Door::find(&Entry { control: "[::1]:7".to_owned(), ..entry() }).unwrap();
+        assert_eq!(door.host, "::1");
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_by_its_option() {
+        let words = |entry: Entry| format!("{:#}", Door::find(&entry).unwrap_err());
+        let control = |text: &str| Entry { control: text.to_owned(), ..entry() };
+        assert!(words(control("6000")).starts_with("--control 6000: "));
+        assert!(words(control("127.0.0.1:port")).starts_with("--control 127.0.0.1:port: "));
+        assert!(words(Entry { secret: None, ..entry() }).contains("LVSP_CONTROL__SECRET"));
+        assert!(words(Entry { secret: Some(String::new()), ..entry() }).contains("is empty"));
+        let missing = Some(PathBuf::from("/nowhere/x"));
+        let both = Entry { secret_file: missing.clone(), ..entry() };
+        assert!(words(both).contains("not both"));
+        let file = Entry { secret: None, secret_file: missing.clone(), ..entry() };
+        assert!(words(file).starts_with("--secret-file /nowhere/x: "));
+        assert!(words(Entry { ca: missing, ..entry() }).starts_with("--ca /nowhere/x: "));
+    }
+}
