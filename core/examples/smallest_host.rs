@@ -191,8 +191,11 @@ impl Host {
     }
 
     fn end(&mut self, conn: ConnId) {
+        if let Some(mut stream) = self.streams.remove(&conn) {
+            // The reason why it was closed may wait still.
+            let _ = stream.write(self.server.outbound(conn));
+        }
         self.server.handle_eof(self.now(), conn);
-        self.streams.remove(&conn);
     }
 }
 

@@ -25,6 +25,11 @@
 //! a whole host.
 #![forbid(unsafe_code)]
 
+/// The code of this page is compiled as the examples are.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding {}
+
 pub mod client;
 pub mod command;
 pub mod config;

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ring")]
 use super::cipher::{Cipher, MediaKey};
+#[cfg(feature = "ring")]
 use super::mode::{Mode, TAG_BYTES};
 
 /// What an operator asks for: `media.cipher_provider`.

@@ -16,6 +16,44 @@ use crate::media::flights::{FlightPlan, Flights};
 use crate::time::Timestamp;
 
 /// A batch, and how old what is in it is.
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use std::time::Duration;
+///
+/// use lvsp_core::media::{Filled, Outbox, Relay, Sent, Unsent};
+/// use lvsp_core::time::Timestamp;
+///
+/// // Of a host that sends its datagrams one by one: see `stop_joining`.
+/// fn forward(relay: &mut Relay, outbox: &mut Outbox, udp: &UdpSocket, now: impl Fn() -> Timestamp) {
+///     let mut packet = [0; 2_048];
+///     let mut send = |outbox: &mut Outbox| {
+///         outbox.send(&now, |mut flights| {
+///             let Some(flight) = flights.next() else { return Sent::Some(0) };
+///             let mut datagrams = flight.datagrams();
+///             if datagrams.all(|bytes| udp.send_to(bytes, flight.address()).is_ok()) {
+///                 Sent::Some(1)
+///             } else {
+///                 Sent::Failed
+///             }
+///         })
+///     };
+///     while let Ok((length, from)) = udp.recv_from(&mut packet) {
+///         let arrival = now();
+///         let mut fanout = relay.handle_datagram(arrival, from, &mut packet[..length]);
+///         let mut unsent = Unsent::default();
+///         while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
+///             unsent += send(outbox);
+///         }
+///         drop(fanout);
+///         unsent += send(outbox);
+///         relay.note_unsent(unsent.refused);
+///         relay.note_too_late(unsent.too_late);
+///     }
+/// }
+/// # let mut outbox = Outbox::new(Duration::from_millis(100));
+/// # outbox.stop_joining();
+/// ```
 #[derive(Debug)]
 pub struct Outbox {
     batch: TransmitBatch,
