@@ -146,7 +146,12 @@ limits! {
         counts "connections refused or dropped for it";
     /// Gateway connections of one address (IPv4, or IPv6 /64) that have not identified.
     unauthenticated_per_address: usize = 256, 1..=1_000_000,
-        counts "connections refused";
+        counts "connections refused, or parked by the host";
+    /// Gateway connections over their address's share that wait unread for room in it, in the host,
+    /// for `upgrade_ms` at most. Over this the address of which most wait makes place for those of
+    /// which fewer do. Exhausted by strangers, and by all who come back at once from one address.
+    parked: usize = 4_096, 0..=1_000_000,
+        counts "connections turned away";
     /// Control connections that have not identified, in all.
     control_unauthenticated: usize = 16, 1..=10_000,
         counts "connections refused or dropped for it";
@@ -170,7 +175,8 @@ limits! {
     /// From accept to the end of the TLS handshake, in milliseconds.
     tls_ms: Millis = Millis(10_000), 100..=600_000,
         counts "connections dropped";
-    /// From accept to the end of the WebSocket upgrade on gateway connections, in milliseconds.
+    /// From accept to the end of the WebSocket upgrade on gateway connections, in milliseconds. As
+    /// long may a connection be parked before that.
     upgrade_ms: Millis = Millis(15_000), 100..=600_000,
         counts "connections dropped";
     /// The same on control connections, in milliseconds.

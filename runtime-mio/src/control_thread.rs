@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lvsp_core::ids::{ConnId, RelayId};
+use lvsp_core::limits::Limits;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
 use lvsp_core::record::RecordedServer;
@@ -19,7 +20,7 @@ use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::accept::Listeners;
+use crate::accept::{Arrival, Listeners};
 use crate::clock;
 use crate::load::LoadMeter;
 use crate::logging::Log;
@@ -77,8 +78,8 @@ pub(crate) struct Parts {
     pub(crate) requests: Arc<Requests>,
     pub(crate) budgets: Budgets,
     pub(crate) counters: Arc<ControlCounters>,
-    /// Gateway connections a second.
-    pub(crate) handshakes_per_s: u64,
+    /// What is taken of gateway connections.
+    pub(crate) limits: Limits,
     /// Gateway connections at once.
     pub(crate) connections_max: usize,
     pub(crate) control_allow: Vec<IpNet>,
@@ -91,7 +92,7 @@ impl ControlThread {
         let listeners = Listeners::new(
             parts.poll.registry(),
             [(parts.control, Plane::Control, CONTROL), (parts.gateway, Plane::Gateway, GATEWAY)],
-            parts.handshakes_per_s,
+            &parts.limits,
             parts.connections_max,
         )?;
         let load = LoadMeter::new(1 + parts.relays.len());
@@ -148,7 +149,8 @@ impl ControlThread {
         if !self.ready.is_empty() || !self.writing.is_empty() || !self.taken.is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = [self.listeners.next_at(), self.server.poll_timeout()];
+        let has_room = |peer| self.server.has_room_for(peer);
+        let next = [self.listeners.next_at(has_room), self.server.poll_timeout()];
         let next = next.into_iter().flatten().min()?;
         if next <= now {
             return Some(Duration::ZERO);
@@ -221,15 +223,18 @@ impl ControlThread {
 
     fn accept(&mut self) {
         let now = clock::now();
-        self.listeners.begin_turn();
+        self.listeners.begin_turn(now);
         let mut accepted = 0;
         while accepted < self.budgets.accepts
-            && let Some((stream, peer, plane)) = self.listeners.accept(now)
+            && let Some(arrival) = self.listeners.accept(now, |peer| self.server.has_room_for(peer))
         {
             accepted += 1;
-            self.admit(now, stream, peer, plane);
+            if let Arrival::Come(stream, peer, plane) = arrival {
+                self.admit(now, stream, peer, plane);
+            }
         }
         self.server.note_paced(self.listeners.take_paced());
+        self.server.note_parked(self.listeners.take_parked());
         self.counters.accepts.note(accepted);
     }
 
