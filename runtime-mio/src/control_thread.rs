@@ -49,7 +49,7 @@ pub(crate) struct ControlThread {
     by_conn: HashMap<ConnId, usize>,
     /// Connections that may be read from.
     ready: VecDeque<usize>,
-    /// Connections with bytes to write.
+    /// Connections with bytes to write, or that may be over when all is written.
     writing: VecDeque<ConnId>,
     relays: Vec<Arc<Queue<RelayCommand>>>,
     /// Commands that did not fit into a relay's queue. Nothing is read while there is one.
@@ -279,6 +279,9 @@ impl ControlThread {
             let Some(at) = self.ready.pop_front() else { break };
             let Some(Some(tcp)) = self.connections.get_mut(at) else { continue };
             tcp.queued = false;
+            if tcp.half_closed {
+                continue;
+            }
             let conn = tcp.conn;
             match tcp.read(&mut self.buffer) {
                 Progress::Bytes(count) => {
@@ -289,10 +292,11 @@ impl ControlThread {
                     self.server.handle_bytes(clock::now(), conn, &self.buffer[..count]);
                 }
                 Progress::Blocked => {}
-                Progress::Ended => {
-                    self.server.handle_eof(clock::now(), conn);
-                    self.forget(conn);
+                Progress::HalfClosed => {
+                    tcp.half_closed = true;
+                    self.writing.push_back(conn);
                 }
+                Progress::Broken => self.end(conn),
             }
         }
         self.counters.reads.note(rounds);
@@ -369,16 +373,17 @@ impl ControlThread {
                     self.server.consume(clock::now(), conn, count);
                 }
                 Progress::Blocked => {}
-                Progress::Ended => {
-                    self.server.handle_eof(clock::now(), conn);
-                    return self.forget(conn);
-                }
+                Progress::HalfClosed | Progress::Broken => return self.end(conn),
             }
         }
-        if tcp.writable && !self.server.outbound(conn).is_empty() {
+        self.counters.write_bytes.note(written);
+        let waits = !self.server.outbound(conn).is_empty();
+        if waits && tcp.writable {
             self.writing.push_back(conn);
         }
-        self.counters.write_bytes.note(written);
+        if tcp.half_closed && !waits {
+            self.end(conn);
+        }
     }
 
     fn save(&mut self) {
@@ -390,6 +395,13 @@ impl ControlThread {
         }
     }
 
+    /// The connection is over, and the server does not know yet.
+    fn end(&mut self, conn: ConnId) {
+        self.server.handle_eof(clock::now(), conn);
+        self.forget(conn);
+    }
+
+    /// Closes the connection.
     fn forget(&mut self, conn: ConnId) {
         let Some(at) = self.by_conn.remove(&conn) else { return };
         if let Some(mut tcp) = self.connections[at].take() {
