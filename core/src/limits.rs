@@ -392,8 +392,9 @@ limits! {
     /// Valid audio bits of one sender a second (Opus ends at 510,000).
     sender_bps: u64 = 512_000, 8_000..=100_000_000,
         counts "packets dropped";
-    /// RTP payload, in bytes: the largest Opus frame is 1,275 and what leaves must fit in 1,400.
-    payload_bytes: usize = 1_340, 100..=1_340,
+    /// RTP payload, in bytes: the largest Opus frame is 1,275, and what leaves must fit in 1,400 in
+    /// every mode.
+    payload_bytes: usize = 1_336, 100..=1_336,
         counts "packets dropped";
     /// Address changes of one leg a minute.
     rebinds_per_minute: u64 = 30, 1..=1_000,

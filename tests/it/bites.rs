@@ -298,7 +298,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("sender_packet_burst", || spoken(501, 1)),
     ("sender_packets_per_s", || spoken(501, 1)),
     ("sender_bps", || spoken(60, 1_200)),
-    ("payload_bytes", || spoken(1, 1_341)),
+    ("payload_bytes", || spoken(1, 1_337)),
     ("rebinds_per_minute", || moved(|l| l.rebinds_per_minute = 1, 1_100)),
     ("rebind_interval_ms", || moved(|_| (), 500)),
     ("media_latency_ms", || {
