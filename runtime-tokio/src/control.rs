@@ -17,6 +17,8 @@ use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Event, Output, Plane};
 use lvsp_core::record::RecordedServer;
 use lvsp_core::time::Timestamp;
+use lvsp_runtime_common::Sink;
+use lvsp_runtime_common::tcp::{self, Progress};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc};
@@ -26,8 +28,7 @@ use crate::clock::Clock;
 use crate::handle::{Request, Signals};
 use crate::listeners::{Arrival, Listeners};
 use crate::ready::Bell;
-use crate::recording::Sink;
-use crate::tcp::{self, Progress, Tcp};
+use crate::tcp::Tcp;
 
 /// Requests of the application obeyed in one turn.
 const REQUESTS: usize = 64;
