@@ -1,9 +1,8 @@
-//! Connections that wait, accepted but unread, for room in their address's share
-//! ([`Limits::unauthenticated_per_address`]).
+//! Gateway connections before the server sees them: when the next may come, and who waits, accepted
+//! but unread, for room in its address's share ([`Limits::unauthenticated_per_address`]).
 //!
 //! Here: who waits, who is next, and who has to go. Not here: whether an address has room
-//! ([`Server::has_room_for`](crate::server::Server::has_room_for)), and how many may come in a
-//! second ([`Pace`](crate::pace::Pace)).
+//! ([`Server::has_room_for`](crate::server::Server::has_room_for)), and sockets.
 //!
 //! Invariant: a ticket stands in the queue of its address and leads to a socket, or is nowhere. No
 //! queue is empty, and there are no more sockets than places.
@@ -15,6 +14,7 @@ use std::time::Duration;
 
 use crate::ids::Network;
 use crate::limits::Limits;
+use crate::pace::Pace;
 use crate::time::Timestamp;
 
 /// Bytes of a place, beside the socket itself.
@@ -26,7 +26,7 @@ pub const PLACE_BYTES: usize = 224;
 /// They cannot stay in the accept backlog: there is one for all addresses, so others would wait
 /// behind them. Here each address has a queue of its own, and the addresses take turns. A socket
 /// that waits is not read, so it costs its descriptor and its place; what is dropped here is closed
-/// by its own `Drop`.
+/// by its own `Drop`. Those who wait and those in the backlog come at one [`Pace`].
 ///
 /// ```
 /// use lvsp_core::limits::Limits;
@@ -37,10 +37,11 @@ pub const PLACE_BYTES: usize = 224;
 /// let mut parking = Parking::new(&Limits::default());
 /// assert_eq!(parking.pass(now, peer, "first", true), Some("first"), "there is room");
 /// assert_eq!(parking.pass(now, peer, "second", false), None, "it waits");
-/// assert_eq!(parking.take(|_| true), Some(("second", peer)));
+/// assert_eq!(parking.take(now, |_| true), Some(("second", peer)));
 /// ```
 #[derive(Debug)]
 pub struct Parking<S> {
+    pace: Pace,
     /// By ticket, so that the oldest is the first.
     waiting: BTreeMap<u64, Waiting<S>>,
     /// The tickets of each address, the oldest first.
@@ -77,11 +78,12 @@ pub struct ParkingCounts {
 }
 
 impl<S> Parking<S> {
-    /// An empty one, of so many places as [`Limits::parked`]. A connection waits no longer than
-    /// [`Limits::upgrade_ms`].
+    /// An empty one, of so many places as [`Limits::parked`] and at the pace of
+    /// [`Limits::handshakes_per_s`]. A connection waits no longer than [`Limits::upgrade_ms`].
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
+            pace: Pace::new(limits.handshakes_per_s),
             waiting: BTreeMap::new(),
             queues: BTreeMap::new(),
             next_ticket: 0,
@@ -104,6 +106,31 @@ impl<S> Parking<S> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// When the next connection may come: not before this one is to be accepted.
+    #[must_use]
+    pub const fn opens_at(&self) -> Timestamp {
+        self.pace.next()
+    }
+
+    /// A connection came and is wanted, from here or from the backlog.
+    pub fn note_opened(&mut self, now: Timestamp) {
+        self.pace.take(now);
+    }
+
+    /// Begins a turn of the host: who has waited for too long is dropped. In every other turn in
+    /// which one may come, those who wait come before those in the backlog, so that neither keeps
+    /// the other out.
+    pub fn begin_turn(&mut self, now: Timestamp) {
+        self.drop_late(now);
+        self.is_first ^= self.opens_at() <= now;
+    }
+
+    /// Whether those who wait come before those in the backlog, in this turn.
+    #[must_use]
+    pub const fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// Lets a connection pass that was just accepted, or keeps it: when its address has no room, or
@@ -133,31 +160,29 @@ impl<S> Parking<S> {
         None
     }
 
-    /// The next connection whose address has room: the oldest of its address. The addresses take
-    /// turns, so that none of them has to wait behind all of another.
-    pub fn take(&mut self, has_room: impl Fn(SocketAddr) -> bool) -> Option<(S, SocketAddr)> {
+    /// The next connection whose address has room, if one may come now: the oldest of its address.
+    /// The addresses take turns, so that none of them has to wait behind all of another.
+    pub fn take(
+        &mut self,
+        now: Timestamp,
+        has_room: impl Fn(SocketAddr) -> bool,
+    ) -> Option<(S, SocketAddr)> {
+        if self.opens_at() > now {
+            return None;
+        }
         let network = self.next(has_room)?;
         self.last = Some(network);
         let Waiting { socket, peer, .. } = self.remove(network, VecDeque::pop_front)?;
         Some((socket, peer))
     }
 
-    /// Whether [`Self::take`] has something to give.
+    /// When [`Self::take`] has something to give, or somebody has waited for too long; `None` when
+    /// nobody waits.
     #[must_use]
-    pub fn has_next(&self, has_room: impl Fn(SocketAddr) -> bool) -> bool {
-        self.next(has_room).is_some()
-    }
-
-    /// Begins a turn of the host. In every other turn in which a connection `may_come`, those who
-    /// wait come before those in the backlog, so that neither keeps the other out.
-    pub const fn begin_turn(&mut self, may_come: bool) {
-        self.is_first ^= may_come;
-    }
-
-    /// Whether those who wait come before those in the backlog, in this turn.
-    #[must_use]
-    pub const fn is_first(&self) -> bool {
-        self.is_first
+    pub fn next_at(&self, has_room: impl Fn(SocketAddr) -> bool) -> Option<Timestamp> {
+        let (_, oldest) = self.waiting.first_key_value()?;
+        let next = self.next(has_room).map(|_| self.opens_at());
+        next.into_iter().chain([oldest.until]).min()
     }
 
     /// Says how many the host has descriptors for, if that is less than the limit. Who stands in
@@ -177,8 +202,7 @@ impl<S> Parking<S> {
         }
     }
 
-    /// Drops who has waited for too long.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
+    fn drop_late(&mut self, now: Timestamp) {
         while let Some(oldest) = self.waiting.first_entry()
             && oldest.get().until <= now
         {
@@ -186,12 +210,6 @@ impl<S> Parking<S> {
             let network = Network::of(oldest.get().peer.ip());
             self.remove(network, VecDeque::pop_front);
         }
-    }
-
-    /// When [`Self::handle_timeout`] should be called.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.waiting.first_key_value().map(|(_, oldest)| oldest.until)
     }
 
     /// Drops everybody.
@@ -257,7 +275,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
     fn parking(parked: usize) -> Parking<u32> {
-        Parking::new(&Limits { parked, upgrade_ms: Millis(15_000), ..Limits::default() })
+        let (handshakes_per_s, upgrade_ms) = (10, Millis(15_000));
+        Parking::new(&Limits { parked, handshakes_per_s, upgrade_ms, ..Limits::default() })
     }
 
     /// A peer of the address with this number.
@@ -274,7 +293,7 @@ mod tests {
     }
 
     fn take_all(parking: &mut Parking<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| parking.take(|_| true)).map(|(socket, _)| socket).collect()
+        std::iter::from_fn(|| parking.take(NOW, |_| true)).map(|(socket, _)| socket).collect()
     }
 
     #[test]
@@ -295,13 +314,12 @@ mod tests {
     fn addresses_take_turns_and_those_without_room_are_passed_over() {
         let mut parking = parking(100);
         park(&mut parking, (100..110).chain([200, 201, 300]));
-        let mut next = |full: u8| parking.take(|at| at != peer(full)).map(|(socket, _)| socket);
+        let mut next = |full: u8| parking.take(NOW, |at| at != peer(full)).map(|next| next.0);
         assert_eq!([0; 3].map(&mut next), [Some(100), Some(200), Some(300)]);
         assert_eq!([2; 2].map(&mut next), [Some(101), Some(102)], "the second has no room");
         assert_eq!([1; 2].map(&mut next), [Some(201), None], "only the first is left");
-        assert!(!parking.has_next(|at| at != peer(1)) && parking.has_next(|_| true));
         assert_eq!(take_all(&mut parking), (103..110).collect::<Vec<_>>());
-        assert!(parking.is_empty() && parking.poll_timeout().is_none());
+        assert!(parking.is_empty() && parking.next_at(|_| true).is_none());
     }
 
     #[test]
@@ -325,12 +343,12 @@ mod tests {
         let later = NOW + Duration::from_secs(5);
         assert_eq!(parking.pass(later, peer(1), 100, false), None);
         let end = NOW + Duration::from_secs(15);
-        assert_eq!(parking.poll_timeout(), Some(end));
-        parking.handle_timeout(Timestamp::from_micros(end.as_micros() - 1));
+        assert_eq!(parking.next_at(|_| false), Some(end));
+        parking.begin_turn(Timestamp::from_micros(end.as_micros() - 1));
         assert_eq!(parking.len(), 2);
-        parking.handle_timeout(end);
+        parking.begin_turn(end);
         assert_eq!((parking.len(), parking.take_counts().too_late), (1, 1));
-        assert_eq!(parking.poll_timeout(), Some(end + Duration::from_secs(5)));
+        assert_eq!(parking.next_at(|_| false), Some(end + Duration::from_secs(5)));
         assert_eq!(take_all(&mut parking), [100]);
     }
 
@@ -360,15 +378,34 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_comes_at_the_pace_of_all() {
+        let mut parking = parking(10);
+        park(&mut parking, [100, 101]);
+        assert!(parking.next_at(|_| true) <= Some(NOW), "the first may come at once");
+        parking.note_opened(NOW);
+        let next = NOW + Duration::from_millis(90);
+        assert_eq!(parking.next_at(|_| true), Some(next), "ten a second, less the slack");
+        assert_eq!(parking.next_at(|_| false), Some(NOW + Duration::from_secs(15)));
+        assert_eq!(parking.take(NOW, |_| true), None);
+        assert_eq!(parking.take(next, |_| true), Some((100, peer(1))));
+    }
+
+    #[test]
     fn every_other_turn_in_which_one_may_come_is_theirs() {
         let mut parking = parking(10);
-        let mut turn = |may_come| {
-            parking.begin_turn(may_come);
+        let mut now = NOW;
+        let mut turn = |comes: bool| {
+            parking.begin_turn(now);
+            if comes {
+                parking.note_opened(now);
+            }
+            now = now + Duration::from_millis(50);
             parking.is_first()
         };
         assert_eq!(
-            [true, true, true, false, false, true].map(&mut turn),
-            [true, false, true, true, true, false]
+            [true, false, true, false, true].map(&mut turn),
+            [true, true, false, false, true]
         );
+        assert_eq!([false, false, false].map(&mut turn), [true, false, true], "nobody comes");
     }
 }

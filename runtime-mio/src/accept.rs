@@ -1,7 +1,7 @@
 //! The listeners: when a connection is accepted, and when it has to wait.
 //!
 //! A connection that is not accepted waits in the kernel's backlog, where it costs nothing. Gateway
-//! connections wait for their turn in a second ([`Pace`]) and for a descriptor; chat servers wait
+//! connections wait for their turn in a second and for a descriptor; chat servers wait
 //! for neither, so that clients cannot keep them out. Who is over its address's share waits beside
 //! the backlog ([`Parking`]): there is one for all addresses, so others would wait behind. Not here:
 //! who is over it (`Server::has_room_for`), and how many are taken in one turn (`control_thread`).
@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use lvsp_core::limits::Limits;
 use lvsp_core::output::Plane;
-use lvsp_core::pace::Pace;
 use lvsp_core::parking::{Parking, ParkingCounts};
 use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
@@ -53,7 +52,6 @@ pub(crate) struct Listeners {
     open: Vec<Listener>,
     /// Which one is asked first in this turn, so that neither keeps the other waiting.
     first: usize,
-    pace: Pace,
     /// Whether a gateway connection may have been kept waiting by the pace.
     held_back: bool,
     /// Connections that were, since that was last asked.
@@ -86,7 +84,6 @@ impl Listeners {
         Ok(Self {
             open,
             first: 0,
-            pace: Pace::new(limits.handshakes_per_s),
             held_back: false,
             paced: 0,
             gateway_connections: 0,
@@ -108,9 +105,8 @@ impl Listeners {
     /// When the next connection may be accepted, if one may be waiting, or something is to be done
     /// about those that are parked.
     pub(crate) fn next_at(&self, has_room: impl Fn(SocketAddr) -> bool) -> Option<Timestamp> {
-        let parked = self.parking.has_next(has_room).then(|| self.pace.next());
         let due = self.open.iter().filter_map(|listener| self.due(listener));
-        due.chain(parked).chain(self.parking.poll_timeout()).min()
+        due.chain(self.parking.next_at(has_room)).min()
     }
 
     /// When this listener may be asked.
@@ -120,15 +116,14 @@ impl Listeners {
             _ if !listener.ready => None,
             Plane::Control => Some(self.rest_until),
             Plane::Gateway if is_full => None,
-            Plane::Gateway => Some(self.rest_until.max(self.pace.next())),
+            Plane::Gateway => Some(self.rest_until.max(self.parking.opens_at())),
         }
     }
 
     /// Begins a turn: the other listener is asked first.
     pub(crate) fn begin_turn(&mut self, now: Timestamp) {
         self.first ^= 1;
-        self.parking.handle_timeout(now);
-        self.parking.begin_turn(self.pace.next() <= now);
+        self.parking.begin_turn(now);
     }
 
     /// The next connection, if one may come now. Addresses without room in their share have theirs
@@ -143,10 +138,7 @@ impl Listeners {
     }
 
     fn unpark(&mut self, now: Timestamp, has_room: impl Fn(SocketAddr) -> bool) -> Option<Arrival> {
-        if self.pace.next() > now {
-            return None;
-        }
-        let (stream, peer) = self.parking.take(has_room)?;
+        let (stream, peer) = self.parking.take(now, has_room)?;
         Some(Arrival::Come(stream, peer, Plane::Gateway))
     }
 
@@ -188,7 +180,7 @@ impl Listeners {
             }
             let listener = &self.open[at];
             let has_room = self.gateway_connections < self.connections_max;
-            let waits = listener.ready && has_room && self.pace.next() > now;
+            let waits = listener.ready && has_room && self.parking.opens_at() > now;
             self.held_back |= listener.plane == Plane::Gateway && waits;
         }
         None
@@ -210,7 +202,7 @@ impl Listeners {
         if plane == Plane::Gateway {
             self.gateway_connections += 1;
             self.share_descriptors();
-            self.pace.take(now);
+            self.parking.note_opened(now);
             if self.gateway_connections == self.connections_max && self.may_warn(now) {
                 let connections = self.connections_max;
                 tracing::warn!(connections, "newcomers wait; raise the limit of open files");
@@ -332,6 +324,8 @@ mod tests {
         listeners.note_opened(at(10_002), Plane::Gateway);
         assert_eq!(listeners.take_parked().turned_away, 1);
         assert_eq!(listeners.parking.len(), 1);
+        listeners.close(poll.registry());
+        assert!(listeners.parking.is_empty(), "nobody waits for a server that takes nobody");
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use lvsp_core::limits::Limits;
 use lvsp_core::output::Plane;
-use lvsp_core::pace::Pace;
 use lvsp_core::parking::{Parking, ParkingCounts};
 use lvsp_core::time::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
@@ -35,7 +34,6 @@ pub(crate) struct Listeners {
     open: Vec<(TcpListener, Plane)>,
     /// Which one is asked first in this turn, so that neither keeps the other waiting.
     first: usize,
-    pace: Pace,
     parking: Parking<TcpStream>,
     /// No accepting before this.
     rest_until: Timestamp,
@@ -47,7 +45,6 @@ impl Listeners {
         Self {
             open,
             first: 0,
-            pace: Pace::new(limits.handshakes_per_s),
             parking: Parking::new(limits),
             rest_until: Timestamp::ZERO,
             warn_after: Timestamp::ZERO,
@@ -61,22 +58,20 @@ impl Listeners {
         now: Timestamp,
         has_room: impl Fn(SocketAddr) -> bool,
     ) -> Option<Timestamp> {
-        let parked = self.parking.has_next(has_room).then(|| self.pace.next());
         let due = self.open.iter().map(|(_, plane)| self.due(*plane)).filter(|due| *due > now);
-        due.chain(parked).chain(self.parking.poll_timeout()).min()
+        due.chain(self.parking.next_at(has_room)).min()
     }
 
     fn due(&self, plane: Plane) -> Timestamp {
         match plane {
             Plane::Control => self.rest_until,
-            Plane::Gateway => self.rest_until.max(self.pace.next()),
+            Plane::Gateway => self.rest_until.max(self.parking.opens_at()),
         }
     }
 
     /// Begins a turn.
     pub(crate) fn begin_turn(&mut self, now: Timestamp) {
-        self.parking.handle_timeout(now);
-        self.parking.begin_turn(self.pace.next() <= now);
+        self.parking.begin_turn(now);
     }
 
     /// The next connection, if one may come now. Addresses without room in their share have theirs
@@ -94,10 +89,7 @@ impl Listeners {
     }
 
     fn unpark(&mut self, now: Timestamp, has_room: impl Fn(SocketAddr) -> bool) -> Option<Arrival> {
-        if self.pace.next() > now {
-            return None;
-        }
-        let (stream, peer) = self.parking.take(has_room)?;
+        let (stream, peer) = self.parking.take(now, has_room)?;
         Some(Arrival::Come(stream, peer, Plane::Gateway))
     }
 
@@ -152,7 +144,7 @@ impl Listeners {
     /// refused or parked a thousand times a second does not keep others waiting.
     pub(crate) fn note_opened(&mut self, now: Timestamp, plane: Plane) {
         if plane == Plane::Gateway {
-            self.pace.take(now);
+            self.parking.note_opened(now);
         }
     }
 
