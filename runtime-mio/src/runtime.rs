@@ -14,16 +14,15 @@ use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
 use lvsp_core::record::{RecordedRelay, RecordedServer};
 use lvsp_core::transport::TlsIdentity;
+use lvsp_runtime_common::{OsEntropy, Sink};
 use mio::{Poll, Waker};
 
 use crate::accept;
 use crate::clock;
 use crate::control_thread::{ControlThread, Parts, WAKE};
-use crate::entropy::OsEntropy;
 use crate::media_thread::{MediaParts, MediaThread};
 use crate::pulse::Pulse;
 use crate::queue::Queue;
-use crate::recording::Sink;
 use crate::sockets::{Addresses, Sockets};
 use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
@@ -291,7 +290,7 @@ impl Runtime {
         }
         let (budgets, tls) = (options.budgets, options.tls.clone());
         let control_allow = options.control_allow.clone();
-        let handshakes_per_s = options.limits.handshakes_per_s;
+        let limits = options.limits.clone();
         let config = options.into_config(public, gateway_address);
         let entropy = Box::new(OsEntropy);
         let mut server = RecordedServer::new(config, entropy, clock::now(), record.is_some())?;
@@ -313,7 +312,7 @@ impl Runtime {
             requests: Arc::clone(&requests),
             budgets,
             counters: Arc::clone(&counters),
-            handshakes_per_s,
+            limits,
             connections_max,
             control_allow,
             sink: sink("server")?,
