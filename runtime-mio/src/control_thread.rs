@@ -17,8 +17,6 @@ use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
 use lvsp_core::record::RecordedServer;
 use lvsp_core::time::Timestamp;
-use lvsp_runtime_common::Sink;
-use lvsp_runtime_common::tcp::{self, Progress};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
@@ -27,9 +25,10 @@ use crate::busyness::BusyMeter;
 use crate::clock;
 use crate::logging::Log;
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::runtime::Requests;
 use crate::sys;
-use crate::tcp::Tcp;
+use crate::tcp::{self, Progress, Tcp};
 use crate::turns::{Budgets, ControlCounters};
 
 pub(crate) const WAKE: Token = Token(0);

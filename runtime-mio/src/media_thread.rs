@@ -17,12 +17,12 @@ use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::media::{Coalescer, Filled, Flights, Outbox, Sent, Unsent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
-use lvsp_runtime_common::Sink;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock;
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::sys::{self, Received};
 use crate::turns::{Budgets, MediaCounters};
 

@@ -14,15 +14,16 @@ use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
 use lvsp_core::record::{RecordedRelay, RecordedServer};
 use lvsp_core::transport::TlsIdentity;
-use lvsp_runtime_common::{OsEntropy, Sink};
 use mio::{Poll, Waker};
 
 use crate::accept;
 use crate::clock;
 use crate::control_thread::{ControlThread, Parts, WAKE};
+use crate::entropy::OsEntropy;
 use crate::media_thread::{MediaParts, MediaThread};
 use crate::pulse::Pulse;
 use crate::queue::Queue;
+use crate::recording::Sink;
 use crate::sockets::{Addresses, Sockets};
 use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};

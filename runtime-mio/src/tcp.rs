@@ -3,12 +3,13 @@
 //! Readiness is edge-triggered: once the poll said that a socket is readable it is so until a read
 //! finds less than it has room for, however many turns that takes.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use lvsp_core::ids::ConnId;
 use lvsp_core::output::Plane;
-use lvsp_runtime_common::tcp::{self, Progress};
 use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
 
 /// A connection and what is known of its readiness.
 #[derive(Debug)]
@@ -25,6 +26,19 @@ pub(crate) struct Tcp {
     pub(crate) queued: bool,
     /// The peer sends no more. It may still read, so what waits for it is written first.
     pub(crate) half_closed: bool,
+}
+
+/// How a read or write ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// So many bytes; there may be more.
+    Bytes(usize),
+    /// Nothing for now.
+    Blocked,
+    /// The peer sends no more.
+    HalfClosed,
+    /// The connection is broken.
+    Broken,
 }
 
 impl Tcp {
@@ -44,19 +58,63 @@ impl Tcp {
     /// Reads once. A read that leaves room in `buffer` found the socket empty, and what comes
     /// later is a new edge: a message costs one turn, not a second one that finds nothing.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Progress {
-        let progress = tcp::read(|| self.stream.read(buffer));
+        let progress = settle(|| self.stream.read(buffer));
         self.drained = match progress {
             Progress::Bytes(count) => count < buffer.len() && !self.ending,
             Progress::Blocked | Progress::HalfClosed | Progress::Broken => true,
         };
-        progress
+        if progress == Progress::Bytes(0) { Progress::HalfClosed } else { progress }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Progress {
-        let progress = tcp::write(|| self.stream.write(bytes));
+        let progress = settle(|| self.stream.write(bytes));
         if progress == Progress::Blocked {
             self.writable = false;
         }
         progress
+    }
+}
+
+fn settle(mut operation: impl FnMut() -> io::Result<usize>) -> Progress {
+    loop {
+        match operation() {
+            Ok(count) => return Progress::Bytes(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
+            Err(_) => return Progress::Broken,
+        }
+    }
+}
+
+/// Small messages leave at once, and a peer that is gone is noticed within a minute.
+pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))?;
+    Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_peer_is_asked_and_given_up_by_the_kernel() {
+        let listener = mio::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        configure(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
     }
 }

@@ -11,15 +11,16 @@ use lvsp_core::ids::RelayId;
 use lvsp_core::output::Plane;
 use lvsp_core::record::{RecordedRelay, RecordedServer};
 use lvsp_core::transport::TlsIdentity;
-use lvsp_runtime_common::{OsEntropy, Sink};
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::clock::Clock;
 use crate::control::{self, Control};
+use crate::entropy::OsEntropy;
 use crate::handle::{Addresses, Handle, Shared, Signals};
 use crate::listeners::Listeners;
 use crate::media::{self, Media};
+use crate::recording::Sink;
 use crate::server::Server;
 use crate::udp;
 

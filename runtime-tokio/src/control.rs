@@ -17,8 +17,6 @@ use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Event, Output, Plane};
 use lvsp_core::record::RecordedServer;
 use lvsp_core::time::Timestamp;
-use lvsp_runtime_common::Sink;
-use lvsp_runtime_common::tcp::{self, Progress};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc};
@@ -28,7 +26,8 @@ use crate::clock::Clock;
 use crate::handle::{Request, Signals};
 use crate::listeners::{Arrival, Listeners};
 use crate::ready::Bell;
-use crate::tcp::Tcp;
+use crate::recording::Sink;
+use crate::tcp::{self, Progress, Tcp};
 
 /// Requests of the application obeyed in one turn.
 const REQUESTS: usize = 64;

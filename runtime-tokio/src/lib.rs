@@ -49,10 +49,12 @@
 mod builder;
 mod clock;
 mod control;
+mod entropy;
 mod handle;
 mod listeners;
 mod media;
 mod ready;
+mod recording;
 mod server;
 mod tcp;
 mod udp;

@@ -16,7 +16,6 @@ use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::media::{Coalescer, Filled, Outbox, Unsent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
-use lvsp_runtime_common::Sink;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock::Clock;
 use crate::handle::RelayFigures;
+use crate::recording::Sink;
 use crate::udp::{self, Received};
 
 /// Datagrams handled in one turn.

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use lvsp_core::ids::ConnId;
-use lvsp_runtime_common::tcp::{self, Progress};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::ready::Bell;
@@ -23,6 +24,19 @@ pub(crate) struct Tcp {
     pub(crate) blocked: bool,
 }
 
+/// How a read or write ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// So many bytes; there may be more.
+    Bytes(usize),
+    /// Nothing for now. The bell rings when there is.
+    Blocked,
+    /// The peer sends no more.
+    HalfClosed,
+    /// The connection is broken.
+    Broken,
+}
+
 impl Tcp {
     pub(crate) fn new(conn: ConnId, stream: TcpStream, bell: Arc<Bell>) -> Self {
         let waker = Waker::from(Arc::clone(&bell));
@@ -31,7 +45,8 @@ impl Tcp {
 
     /// Reads once.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Progress {
-        match tcp::read(|| self.stream.try_read(buffer)) {
+        match settle(|| self.stream.try_read(buffer)) {
+            Progress::Bytes(0) => Progress::HalfClosed,
             Progress::Blocked => self.wait(TcpStream::poll_read_ready),
             progress @ (Progress::Bytes(_) | Progress::HalfClosed | Progress::Broken) => progress,
         }
@@ -39,7 +54,7 @@ impl Tcp {
 
     /// Writes once.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Progress {
-        let progress = match tcp::write(|| self.stream.try_write(bytes)) {
+        let progress = match settle(|| self.stream.try_write(bytes)) {
             Progress::Blocked => self.wait(TcpStream::poll_write_ready),
             progress @ (Progress::Bytes(_) | Progress::HalfClosed | Progress::Broken) => progress,
         };
@@ -62,4 +77,29 @@ impl Tcp {
             Poll::Ready(Err(_)) => Progress::Broken,
         }
     }
+}
+
+fn settle(mut operation: impl FnMut() -> io::Result<usize>) -> Progress {
+    loop {
+        match operation() {
+            Ok(count) => return Progress::Bytes(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
+            Err(_) => return Progress::Broken,
+        }
+    }
+}
+
+/// Small messages leave at once, and a peer that is gone is noticed within a minute.
+pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))?;
+    Ok(())
 }

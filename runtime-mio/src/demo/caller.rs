@@ -16,12 +16,12 @@ use lvsp_core::ids::UserId;
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::gateway::Version;
-use lvsp_runtime_common::OsEntropy;
 
 use super::cast::{Fault, Part, Seat};
 use super::news::{Heard, News};
 use super::peer::{Peer, ending};
 use crate::clock;
+use crate::entropy::OsEntropy;
 use crate::peers::{Payload, Role};
 
 /// From one frame to the next.

@@ -13,12 +13,12 @@ use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceInfo, VoiceRequest};
 use lvsp_core::wire::secret::Secret;
-use lvsp_runtime_common::OsEntropy;
 
 use super::cast::{A, B, GUILD};
 use super::news::News;
 use super::peer::{Peer, ending};
 use crate::clock;
+use crate::entropy::OsEntropy;
 
 /// How often it looks for orders.
 const TICK: Duration = Duration::from_millis(20);

@@ -35,12 +35,12 @@ use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::Entropy;
 use lvsp_core::limits::Limits;
 use lvsp_core::transport::TlsTrust;
-use lvsp_runtime_common::OsEntropy;
 
 pub use cast::Fault;
 pub use verdict::Verdict;
 
 use crate::development;
+use crate::entropy::OsEntropy;
 use crate::runtime::{Options as ServerOptions, Runtime};
 use crate::turns::Budgets;
 use cast::Cast;

@@ -380,7 +380,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "G11",
         fault: "Half-open TCP connections",
         answer: "Keepalive after 30 s, each 10 s, three times; unacknowledged bytes end it after 30 s",
-        tests: &["runtime-common/src/tcp.rs::a_silent_peer_is_asked_and_given_up_by_the_kernel"],
+        tests: &["runtime-mio/src/tcp.rs::a_silent_peer_is_asked_and_given_up_by_the_kernel"],
         ..NOTHING
     },
     Row {

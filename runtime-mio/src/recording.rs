@@ -6,17 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// A recording's file. What cannot be written ends the recording, never the service.
 #[derive(Debug)]
-pub struct Sink {
+pub(crate) struct Sink {
     file: File,
     path: PathBuf,
 }
 
 impl Sink {
     /// Makes `name.lvsprec` in `folder`. A recording holds secrets, so nobody else may read it.
-    ///
-    /// # Errors
-    /// When the file cannot be made.
-    pub fn create(folder: &Path, name: &str) -> io::Result<Self> {
+    pub(crate) fn create(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name).with_extension("lvsprec");
         let mut options = File::options();
         options.write(true).create(true).truncate(true);
@@ -26,8 +23,7 @@ impl Sink {
     }
 
     /// Appends what was recorded; `false` when that is no longer possible.
-    #[must_use]
-    pub fn write(&mut self, recorded: &[u8]) -> bool {
+    pub(crate) fn write(&mut self, recorded: &[u8]) -> bool {
         let result = self.file.write_all(recorded);
         if let Err(error) = &result {
             tracing::error!(%error, path = %self.path.display(), "the recording ends here");
