@@ -150,7 +150,7 @@ limits! {
     /// Gateway connections over their address's share that wait unread for room in it, in the host,
     /// for `upgrade_ms` at most. Over this the address of which most wait makes place for those of
     /// which fewer do. Exhausted by strangers, and by all who come back at once from one address.
-    parked: usize = 4_096, 0..=1_000_000,
+    parked: usize = 2_048, 0..=1_000_000,
         counts "connections turned away";
     /// Control connections that have not identified, in all.
     control_unauthenticated: usize = 16, 1..=10_000,
