@@ -19,9 +19,10 @@ mod senders;
 mod swarms;
 mod tokio_host;
 
+use std::io::{Write, stderr};
 use std::net::SocketAddrV4;
+use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Holds lvsp-mio against other servers. Meant to be run by `benches/compare.sh`.
@@ -47,11 +48,18 @@ enum Command {
     TokioHost(tokio_host::Options),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
         Command::Run(options) => contest::run(options),
         Command::Forwarder { listen } => forwarder::serve(listen),
         Command::Send(options) => senders::send(&options),
-        Command::TokioHost(options) => tokio_host::serve(options),
+        Command::TokioHost(options) => tokio_host::serve(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(stderr(), "compare: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Options {
 }
 
 /// Serves for ever.
-pub(crate) fn serve(options: Options) -> Result<()> {
+pub(crate) fn serve(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let secret = fs::read_to_string(&options.secret_file).context("--secret-file")?;

@@ -125,10 +125,10 @@ impl Arena {
         let link = &self.options.link;
         nft(&if drops {
             format!(
-                "table netdev lvsp_compare {{ chain arrivals {{\n\
+                "table netdev lvsp_compare {{\nchain arrivals {{\n\
                  type filter hook ingress device \"{link}\" priority 0; policy accept;\n\
                  meta l4proto udp udp length {DISCOVERY_BYTES} accept\n\
-                 meta l4proto udp drop\n}} }}\n"
+                 meta l4proto udp drop\n}}\n}}\n"
             )
         } else {
             "delete table netdev lvsp_compare\n".to_owned()

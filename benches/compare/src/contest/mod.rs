@@ -88,7 +88,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     ensure!(options.rounds > 0, "--rounds must be at least 1");
     let only = options.only.clone();
     let wanted = |section: &&Section| only.is_empty() || only.contains(*section);
-    let json = options.json.clone();
+    let (json, smoke) = (options.json.clone(), options.smoke);
     let mut arena = Arena::new(options)?;
     let mut results = Results::default();
     for section in Section::value_variants().iter().filter(wanted) {
@@ -99,7 +99,10 @@ pub(crate) fn run(options: Options) -> Result<()> {
             fs::write(path, text).with_context(|| format!("--json {}", path.display()))?;
         }
     }
-    say(results.table().trim_end())
+    if smoke {
+        say("A smoke run: it works, and the figures say nothing.")?;
+    }
+    say(results.table(!smoke).trim_end())
 }
 
 /// Prints a line.
