@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Holds lvsp-mio against mumble-server and a bare forwarder, and some of its modes against others, in
-# one interleaved run; prints a line for each goal of docs/performance.md.
+# one interleaved run; prints a line for each figure, and whether it meets its goal.
 #
 #   benches/compare.sh                   everything, nine rounds: about two hours
 #   benches/compare.sh --quick           three short rounds

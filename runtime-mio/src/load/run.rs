@@ -31,7 +31,7 @@ const TRIES: usize = 3;
 /// From one step to the next, in percent.
 const STEP_PERCENT: usize = 115;
 
-/// Clients that are driven by [`run`].
+/// Clients that are driven by [`run()`].
 pub trait Swarm {
     /// How their media is sealed, for the report.
     fn mode(&self) -> String;

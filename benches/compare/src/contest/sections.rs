@@ -1,6 +1,6 @@
 //! Which loads there are, and what their figures are held against.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_mio::load::{Report, Shape};
 
@@ -268,6 +268,12 @@ fn play(
     results.keep(section, round, case.who.name(), &report);
     let Shape { members, speakers, channels } = case.shape;
     let step = &report.step;
+    // Figures of what is not heard as it was said would be worth nothing, however good.
+    ensure!(
+        step.foreign == 0 && step.repeated == 0 && step.lost_share.is_none_or(|lost| lost < 1.0),
+        "{} does not forward what is said: {step:?}",
+        case.who.name()
+    );
     say(&format!(
         "  {section}, round {}: {:<21} ({members},{speakers},{channels}) {:>7.0}/s {:>6.0} ns \
          {:>6.2} % lost, p99 {} us",
