@@ -142,7 +142,7 @@ fn people_read_a_table() {
     let output = load(&server, SECRET, &arguments);
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(
-        table.starts_with("load      2 members in 1 channels, 1 speak, payload opus"),
+        table.starts_with("load      2 members in 1 channel, 1 speaker, payload opus"),
         "{table}"
     );
     assert!(table.contains("\nforwarded 10 of 10 arrived, 0.00 % lost"), "{table}");

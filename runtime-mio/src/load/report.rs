@@ -155,8 +155,10 @@ impl Report {
         let dtx = if self.dtx { " with pauses" } else { "" };
         let reading = if self.receive { "" } else { ", nobody reads" };
         format!(
-            "{members} members in {channels} channels, {speakers} speak{dtx}, payload {payload}, \
-             {mode}{reading}"
+            "{} in {}, {}{dtx}, payload {payload}, {mode}{reading}",
+            many(*members, "member"),
+            many(*channels, "channel"),
+            many(*speakers, "speaker")
         )
     }
 
@@ -237,6 +239,12 @@ impl Step {
     }
 }
 
+/// So many of something, in words.
+fn many(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// A duration for each of `count`, in nanoseconds; `None` for none.
 pub(super) fn each(time: Duration, count: f64) -> Option<f64> {
     (count > 0.0).then(|| time.as_secs_f64() * 1e9 / count)
@@ -292,6 +300,7 @@ mod tests {
     fn people_are_told_in_lines() {
         let table = report().table();
         let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines[0], "load      6 members in 1 channel, 2 speakers, payload opus, a_mode");
         assert_eq!(lines[1], "joins     0.50 s, 300 us of server CPU each");
         assert_eq!(
             lines[3],

@@ -37,7 +37,7 @@ impl Stamp {
         frame.resize(length.max(STAMP_BYTES), FILLER);
     }
 
-    /// Reads the beginning of a frame; `None` for a shorter one, as [`SILENCE`] is.
+    /// Reads the beginning of a frame; `None` for a shorter one, as one of silence is.
     #[must_use]
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let (due, rest) = frame.split_first_chunk()?;
