@@ -47,6 +47,76 @@ found! {
         at 27517 join 3 0
         at 36772 join 5 1
     ";
+
+    /// A user came back to a channel while that was deleted, and was taken there all the same: who
+    /// wanted to be elsewhere by then did not ask again. Found by fuzzing.
+    fn who_is_taken_to_another_channel_than_wanted_asks_again() = "
+        seed 46602
+        voices discord.js discord.py songbird discord.js discord.js
+        at 0 join 0 0
+        at 50 join 1 0
+        at 100 join 2 0
+        at 150 join 3 0
+        at 200 join 4 0
+        at 9980 leave 4
+        at 9980 join 4 0
+        at 9980 destroy 0
+    ";
+
+    /// The order to move a user was lost for good while its client was on the way to the channel
+    /// before: being in voice at all was mistaken for being there.
+    fn a_move_that_is_lost_for_good_is_asked_for_again() = "
+        seed 1
+        voices discord.js songbird
+        revision 1
+        forgetful 1
+        tcp_delay_us 92634
+        at 100 join 2 0
+        at 900 join 1 0
+        at 1180 control-crash 5121
+        at 1180 join 1 2
+    ";
+
+    /// Flags were taken back while the control link was down, and nobody said so afterwards.
+    fn flags_that_are_lost_for_good_are_stated_again() = "
+        seed 4509
+        voices songbird discord.py
+        revision 1
+        forgetful 1
+        at 449 join 1 0
+        at 571 join 0 2
+        at 987 flags 0 4
+        at 1987 join 0 0
+        at 38912 control-cut 19224
+        at 39106 flags 0 0
+    ";
+
+    /// A client was lost while the order to place its user again was under way. The chat server took
+    /// the user for gone, and did not take back the voice state that came of the order.
+    fn a_voice_state_that_is_not_wanted_any_more_is_removed() = "
+        seed 5409
+        voices koe discord.py discord.py koe discord.js discord.py hostile
+        resume_window_ms 1567
+        at 8969 join 6 0
+        at 13242 control-stall 1 7856
+        at 20358 attack 6 599
+        at 20933 control-stall 1 3336
+        at 23477 leave 6
+    ";
+
+    /// A client lost its power, its user left meanwhile, and the order was lost for good: the voice
+    /// state stays until the client's silence is noticed and it may not resume any more.
+    fn who_left_unnoticed_is_gone_after_the_resume_window() = "
+        seed 2128
+        voices discord.js songbird
+        revision 1
+        forgetful 1
+        at 101 join 0 0
+        at 610 join 1 0
+        at 8225 vanish 0 9139
+        at 8710 leave 0
+        at 8820 control-crash 13656
+    ";
 }
 
 /// Runs a plan in its text form.

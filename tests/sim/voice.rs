@@ -120,6 +120,12 @@ impl Voice {
         self.said
     }
 
+    /// Whether what it was told last leads to where its user wants to be: a user who moves sees it
+    /// in an earlier channel until then, and has to ask again if the order was lost.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        self.ticket.as_ref().map(|ticket| ticket.channel) == self.wanted
+    }
+
     /// Whether it has been through with its handshake for a while.
     pub(crate) fn is_settled(&self, now: u64) -> bool {
         self.live_since.is_some_and(|since| since + SECOND < now)
@@ -299,7 +305,7 @@ impl Voice {
     }
 
     fn introduce(&mut self, kit: &mut Kit) {
-        let Some(Ticket { session_id, token }) = self.ticket.clone() else { return };
+        let Some(Ticket { session_id, token, .. }) = self.ticket.clone() else { return };
         let mut d =
             json!({"server_id": GUILD.to_string(), "session_id": session_id, "token": token});
         let op = if self.resuming {
@@ -417,8 +423,10 @@ impl Voice {
     fn arrived(&mut self, kit: &Kit) {
         self.live_since = Some(kit.now);
         self.attempts = 0;
-        self.patience = None;
         self.resuming = false;
+        if self.is_on_its_way() {
+            self.patience = None;
+        }
     }
 
     fn speaking(&mut self, d: &Value) {

@@ -1,5 +1,7 @@
 //! Runs a plan: hands every event to whom it concerns, and examines everybody at the end.
 
+use lvsp_core::limits::Limits;
+
 use crate::Gauge;
 use crate::chat::Chat;
 use crate::host::Host;
@@ -330,10 +332,12 @@ impl World {
         self.kit.knobs.server_lag_us = knobs.server_lag_us;
         self.kit.knobs.relay_lag_us = knobs.relay_lag_us;
         let mut recovery = RECOVERY_US;
-        if self.plan.knobs.forgetful == 1 {
-            // Whoever it did not take out goes when its client cannot come back any more.
-            self.chat.look_again(&mut self.kit);
-            recovery += self.plan.knobs.resume_window_ms * MILLI;
+        if self.chat.forgetful {
+            // Whoever it did not take out goes when its client is missed and cannot come back any more.
+            self.chat.watch(&mut self.kit);
+            let knobs = &self.plan.knobs;
+            let missed_ms = Limits::default().heartbeat_silence_ms.0;
+            recovery += (missed_ms + knobs.resume_window_ms.max(knobs.reservation_ms)) * MILLI;
         }
         self.kit.add_in(recovery, Event::Examine(0));
     }
@@ -360,7 +364,8 @@ impl World {
     fn everybody_is_there(&mut self) {
         for voice in self.voices.iter().filter(|voice| voice.profile != Profile::Hostile) {
             let known = self.chat.knows(voice.user()).map(|(channel, _)| channel);
-            if voice.live_since.is_some() != voice.wanted.is_some() || known != voice.wanted {
+            let live = voice.live_since.is_some() && voice.is_on_its_way();
+            if live != voice.wanted.is_some() || known != voice.wanted {
                 let what = format!(
                     "voice {} wants {:?}, is in {known:?}, live {:?} (I9)",
                     voice.index, voice.wanted, voice.live_since
