@@ -117,6 +117,39 @@ found! {
         at 8710 leave 0
         at 8820 control-crash 13656
     ";
+
+    /// A key was used up while everybody was asked to speak, and its session ended to be made anew.
+    fn a_key_that_is_used_up_in_the_examination_puts_it_off() = "
+        seed 17022
+        voices songbird koe songbird
+        key_soft_packets 1024
+        at 723 join 2 0
+        at 806 join 3 0
+        at 1472 join 1 0
+        at 3479 talk 0 43
+        at 4066 talk 2 38
+        at 6652 talk 3 48
+        at 6666 talk 3 49
+        at 7011 talk 2 51
+        at 8940 talk 0 53
+        at 9806 talk 2 54
+        at 11015 talk 0 60
+        at 11618 talk 2 40
+        at 12521 talk 3 56
+        at 12881 talk 2 51
+        at 13733 talk 2 24
+        at 13772 talk 2 44
+        at 14503 talk 0 52
+        at 16217 talk 0 56
+        at 17454 talk 3 42
+        at 20005 talk 3 4
+        at 21054 talk 3 57
+        at 21583 talk 2 60
+        at 22194 talk 0 36
+        at 22293 talk 0 56
+        at 23522 talk 0 3
+        at 24622 talk 0 45
+    ";
 }
 
 /// Runs a plan in its text form.

@@ -57,6 +57,8 @@ pub(crate) struct Voice {
     pub(crate) session: Option<Session>,
     /// Since when it is through with its handshake.
     pub(crate) live_since: Option<u64>,
+    /// When its session was last ended to be made anew.
+    pub(crate) renewed: Option<u64>,
     retry: Option<(u64, Next)>,
     attempts: usize,
     /// When its user loses patience.
@@ -91,6 +93,7 @@ impl Voice {
             resuming: false,
             session: None,
             live_since: None,
+            renewed: None,
             retry: None,
             attempts: 0,
             patience: None,
@@ -272,6 +275,9 @@ impl Voice {
 
     fn closed(&mut self, kit: &mut Kit, code: Option<u16>) {
         self.beat = None;
+        if code == Some(4_015) {
+            self.renewed = Some(kit.now);
+        }
         let was_live = self.live_since.take().is_some();
         let mut next = self.profile.after(code, self.resuming);
         if next == Next::Resume && !(was_live || self.resuming) {
