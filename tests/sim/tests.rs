@@ -118,6 +118,38 @@ found! {
         at 8820 control-crash 13656
     ";
 
+    /// A departure was written to a connection that had broken already, and a client without numbers
+    /// was not told of it again when it resumed. Found by fuzzing.
+    fn a_departure_that_was_not_read_is_told_again() = "
+        seed 23031
+        voices hostile songbird
+        tcp_delay_us 46153
+        at 0 join 0 0
+        at 50 join 1 0
+        at 1300 cut 1
+        at 1300 leave 0
+    ";
+
+    /// The same of a move, while the control thread stood still.
+    fn a_move_that_was_not_read_is_told_again() = "
+        seed 1
+        voices discord.js songbird
+        at 0 join 0 0
+        at 50 join 1 0
+        at 7500 server-stall 1029
+        at 7580 join 0 2
+        at 8060 cut 1
+    ";
+
+    /// A client that selected its protocol again named a mode that was not its own.
+    fn who_selects_its_protocol_again_goes_on() = "
+        seed 249
+        voices songbird discord.py
+        at 0 join 0 0
+        at 50 join 1 0
+        at 5700 attack 1 564
+    ";
+
     /// A key was used up while everybody was asked to speak, and its session ended to be made anew.
     fn a_key_that_is_used_up_in_the_examination_puts_it_off() = "
         seed 17022
