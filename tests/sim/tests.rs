@@ -150,6 +150,16 @@ found! {
         at 5700 attack 1 564
     ";
 
+    /// A client flooded the server, and was expected back before its Identify is taken again.
+    fn who_floods_is_back_when_it_has_calmed_down() = "
+        seed 1
+        voices songbird
+        tcp_delay_us 54042
+        at 0 join 0 0
+        at 44500 attack 0 3
+        at 44500 control-crash 0
+    ";
+
     /// A key was used up while everybody was asked to speak, and its session ended to be made anew.
     fn a_key_that_is_used_up_in_the_examination_puts_it_off() = "
         seed 17022

@@ -197,6 +197,10 @@ impl World {
             Action::ServerStall { ms } => self.stall_host(ms, true),
             Action::RelayStall { ms } => self.stall_host(ms, false),
             Action::Attack { voice, kind } => {
+                if self.voices[of(voice)].profile != Profile::Hostile {
+                    // Whoever floods is let in again when it has calmed down.
+                    self.kit.trouble(Limits::default().message_calm_ms.0 * MILLI);
+                }
                 attack(&mut self.kit, &mut self.voices[of(voice)], kind)
             }
         }
