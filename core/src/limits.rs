@@ -251,10 +251,10 @@ limits! {
     /// How long a detached session can be resumed, in milliseconds.
     resume_window_ms: Millis = Millis(90_000), 1_000..=3_600_000,
         counts "sessions ended";
-    /// Numbered messages kept for one session's resume.
+    /// Messages kept for one session's resume; below version 8 departures alone.
     resume_messages: usize = 2_048, 1..=65_000,
         counts "messages forgotten";
-    /// Bytes of numbered messages kept for one session's resume; each counts 64 bytes more than it is
+    /// Bytes of messages kept for one session's resume; each counts 64 bytes more than it is
     /// long, for its place.
     resume_bytes: usize = 524_288, 1_024..=16_777_216,
         counts "messages forgotten";
