@@ -87,6 +87,8 @@ pub struct Step {
     pub lateness_us: Percentiles,
     /// Processor time of the server for each forwarded copy.
     pub server_cpu_ns_per_forwarded: Option<f64>,
+    /// The same of its media threads alone: without heartbeats and joins.
+    pub server_media_cpu_ns_per_forwarded: Option<f64>,
     /// Processors that the server kept busy.
     pub server_cores: Option<f64>,
     /// Processor time of the generator for each forwarded copy.
@@ -271,6 +273,7 @@ mod tests {
             latency_us: Some(Percentiles { max: 900, ..lateness_us }),
             lateness_us,
             server_cpu_ns_per_forwarded: Some(2_100.4),
+            server_media_cpu_ns_per_forwarded: Some(2_000.0),
             server_cores: Some(0.25),
             generator_cpu_ns_per_forwarded: None,
         };
