@@ -319,7 +319,7 @@ fn write(due: Due, frame: &mut Vec<u8>, length: impl FnOnce() -> usize) -> Optio
     match due.say {
         Say::Speech { index } => {
             let speaker = u32::try_from(due.speaker).unwrap_or(u32::MAX);
-            Stamp { due: due.at, speaker, index }.write(length(), frame);
+            Stamp { due: due.at, sent: clock::now(), speaker, index }.write(length(), frame);
             Some(frame)
         }
         Say::Silence => Some(&SILENCE),
@@ -363,6 +363,7 @@ fn summarize(
         foreign: tally.foreign,
         forwarded_per_s: forwarded / seconds,
         latency_us: (!tally.latency.is_empty()).then(|| Percentiles::of(&tally.latency)),
+        transit_us: (!tally.transit.is_empty()).then(|| Percentiles::of(&tally.transit)),
         lateness_us: Percentiles::of(&tally.lateness),
         server_cpu_ns_per_forwarded: server.and_then(|cpu| each(cpu, forwarded)),
         server_media_cpu_ns_per_forwarded: media.and_then(|cpu| each(cpu, forwarded)),
