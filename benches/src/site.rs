@@ -95,7 +95,8 @@ impl Site {
         let mut voice = Some((conn, client.expect("a name")));
         self.pump(&mut voice);
         let (_, client) = voice.as_mut().expect("nobody took it");
-        assert!(matches!(client.poll_event(), Some(VoiceEvent::Connected { .. })), "it has a key");
+        let mut events = std::iter::from_fn(|| client.poll_event());
+        assert!(events.any(|event| matches!(event, VoiceEvent::Connected { .. })), "it has a key");
         self.chat.1.remove(user);
         self.pump(&mut voice);
         self.server.handle_eof(Timestamp::ZERO, conn);
@@ -128,35 +129,46 @@ impl Site {
                 moved = true;
             }
             self.server.handle_timeout(now);
-            while let Some(output) = self.server.poll_output() {
-                moved = true;
-                if let Output::Relay(_, command) = output {
-                    self.relay.handle_command(now, command);
-                }
-            }
+            moved |= self.obey();
             if !moved {
                 return;
             }
         }
     }
 
+    /// Gives the relay its commands: always before anybody reads what the server wrote.
+    fn obey(&mut self) -> bool {
+        let mut obeyed = false;
+        while let Some(output) = self.server.poll_output() {
+            obeyed = true;
+            if let Output::Relay(_, command) = output {
+                self.relay.handle_command(Timestamp::ZERO, command);
+            }
+        }
+        obeyed
+    }
+
+    /// Gives the server what was said on a connection; what it says in turn.
+    fn exchange(&mut self, conn: ConnId, said: &[u8]) -> Vec<u8> {
+        self.server.handle_bytes(Timestamp::ZERO, conn, said);
+        self.obey();
+        let answer = self.server.outbound(conn).to_vec();
+        self.server.consume(Timestamp::ZERO, conn, answer.len());
+        answer
+    }
+
     fn carry_chat(&mut self) -> bool {
-        let (conn, chat) = &mut self.chat;
-        let (said, now) = (chat.outbound().to_vec(), Timestamp::ZERO);
-        chat.consume(said.len());
-        self.server.handle_bytes(now, *conn, &said);
-        let answer = self.server.outbound(*conn).to_vec();
-        self.server.consume(now, *conn, answer.len());
-        chat.handle_bytes(now, &answer);
+        let said = self.chat.1.outbound().to_vec();
+        self.chat.1.consume(said.len());
+        let answer = self.exchange(self.chat.0, &said);
+        self.chat.1.handle_bytes(Timestamp::ZERO, &answer);
         !said.is_empty() || !answer.is_empty()
     }
 
     fn carry_voice(&mut self, conn: ConnId, client: &mut VoiceClient) -> bool {
         let (said, now) = (client.outbound().to_vec(), Timestamp::ZERO);
         client.consume(said.len());
-        self.server.handle_bytes(now, conn, &said);
-        let answer = self.server.outbound(conn).to_vec();
-        self.server.consume(now, conn, answer.len());
+        let answer = self.exchange(conn, &said);
         client.handle_bytes(now, &answer);
         let mut moved = !said.is_empty() || !answer.is_empty();
         while let Some((_, mut datagram)) = client.poll_transmit() {

@@ -87,7 +87,9 @@ fn every_frame_of_a_small_load_is_accounted_for() {
         );
         assert_eq!((&report["repeated"], &report["foreign"]), (&0.into(), &0.into()), "{report}");
         assert_eq!(report["mode"], mode);
-        for figure in ["server_cpu_ns_per_forwarded", "server_cores"] {
+        let (all, media) = ("server_cpu_ns_per_forwarded", "server_media_cpu_ns_per_forwarded");
+        assert!(report[media].as_f64() <= report[all].as_f64(), "{report}");
+        for figure in [all, media, "server_cores"] {
             assert!(report[figure].as_f64().unwrap() > 0.0, "{figure} in {report}");
         }
         assert!(report["joins"]["server_cpu_us_per_join"].as_f64().unwrap() > 0.0);

@@ -36,7 +36,7 @@ mod tally;
 pub use discord::Discord;
 pub use door::{Door, Entry};
 pub use ears::{Ears, Reading};
-pub use process::{Link, Process};
+pub use process::{Link, Process, ProcessorTime};
 pub use progress::Progress;
 pub use report::{Joins, Percentiles, Report, Step};
 pub use run::{Plan, Swarm, run};

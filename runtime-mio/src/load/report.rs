@@ -83,10 +83,14 @@ pub struct Step {
     pub forwarded_per_s: f64,
     /// From when a frame was due to its arrival at a receiver's socket.
     pub latency_us: Option<Percentiles>,
+    /// From when a frame was sent to its arrival there: without the generator's lateness.
+    pub transit_us: Option<Percentiles>,
     /// From when a frame was due to when the generator sent it.
     pub lateness_us: Percentiles,
     /// Processor time of the server for each forwarded copy.
     pub server_cpu_ns_per_forwarded: Option<f64>,
+    /// The same of its media threads alone: without heartbeats and joins.
+    pub server_media_cpu_ns_per_forwarded: Option<f64>,
     /// Processors that the server kept busy.
     pub server_cores: Option<f64>,
     /// Processor time of the generator for each forwarded copy.
@@ -205,6 +209,9 @@ impl Step {
         if let Some(latency) = self.latency_us {
             rows.push(("latency", latency.to_string()));
         }
+        if let Some(transit) = self.transit_us {
+            rows.push(("transit", format!("{transit} (from when it was sent)")));
+        }
         rows.push(("lateness", format!("{} (of the generator)", self.lateness_us)));
         if let (Some(cpu), Some(cores)) = (self.server_cpu_ns_per_forwarded, self.server_cores) {
             let words = format!("{cpu:.0} ns of CPU for each forwarded packet, {cores:.3} cores");
@@ -269,8 +276,10 @@ mod tests {
             foreign: 0,
             forwarded_per_s: 495.0,
             latency_us: Some(Percentiles { max: 900, ..lateness_us }),
+            transit_us: None,
             lateness_us,
             server_cpu_ns_per_forwarded: Some(2_100.4),
+            server_media_cpu_ns_per_forwarded: Some(2_000.0),
             server_cores: Some(0.25),
             generator_cpu_ns_per_forwarded: None,
         };
