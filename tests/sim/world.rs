@@ -135,10 +135,10 @@ impl World {
             }
             Event::Down(wire) => self.deliver(wire),
             Event::ServerTurn => self.server_turn(),
-            Event::RelayTurn => self.relay_turn(),
-            Event::ToRelay { from, bytes } => {
+            Event::RelayTurn(relay) => self.relay_turn(relay),
+            Event::ToRelay { from, to, bytes } => {
                 if let Some(host) = &mut self.host {
-                    host.take_datagram(kit, from, bytes);
+                    host.take_datagram(kit, (from, to), bytes);
                 }
             }
             Event::ToVoice { voice, to, bytes } => self.voices[voice].hear_datagram(kit, to, bytes),
@@ -276,9 +276,9 @@ impl World {
         }
     }
 
-    fn relay_turn(&mut self) {
+    fn relay_turn(&mut self, relay: usize) {
         let Some(host) = &mut self.host else { return };
-        let sent = host.relay_turn(&mut self.kit);
+        let sent = host.relay_turn(&mut self.kit, relay);
         for (to, bytes) in sent {
             let Some(voice) = self.voices.iter().position(|voice| voice.address().ip() == to.ip())
             else {
