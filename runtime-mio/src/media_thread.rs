@@ -155,8 +155,7 @@ impl MediaThread {
 
     /// How long the poll may sleep.
     fn timeout(&self, readable: bool) -> Option<Duration> {
-        let waits =
-            self.received.len() > 0 || !self.handed.is_empty() || !self.taken.is_empty();
+        let waits = self.received.len() > 0 || !self.handed.is_empty() || !self.taken.is_empty();
         if readable || waits || (self.has_news && self.unsent.is_none()) {
             return Some(Duration::ZERO);
         }
