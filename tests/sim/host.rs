@@ -454,8 +454,9 @@ impl Host {
         let Self { taken: Inbox { list, accepted }, stations, batch, .. } = self;
         while let (Some(handover), Some(accepted)) = (list.take(), accepted.pop_front()) {
             let mut fanout = stations[at].relay.handle_handover(now, &handover);
-            let fill = |batch: &mut TransmitBatch| fanout.fill(batch);
+            let (before, fill) = (sent.len(), |batch: &mut TransmitBatch| fanout.fill(batch));
             send(fill, batch, (&mut kit.oracle, accepted), sent);
+            kit.oracle.carried += (sent.len() - before) as u64;
         }
     }
 

@@ -86,6 +86,8 @@ pub(crate) struct Oracle {
     /// Since when no chat server is connected.
     pub(crate) control_lost: Option<u64>,
     pub(crate) copies: u64,
+    /// Of them, those made of what another relay handed over.
+    pub(crate) carried: u64,
 }
 
 impl Oracle {

@@ -25,6 +25,8 @@ pub struct Report {
     pub seconds: u64,
     /// Copies of packets that the relay made.
     pub copies: u64,
+    /// Of them, those for members at another relay than the speaker's.
+    pub carried: u64,
     /// Events that were handled.
     pub events: u64,
     /// The most that the core held, in bytes; 0 where nobody measured.
@@ -112,6 +114,7 @@ impl World {
             digest: self.kit.trace.digest(),
             seconds: self.kit.now / SECOND,
             copies: self.kit.oracle.copies,
+            carried: self.kit.oracle.carried,
             events: self.events,
             held_max: self.kit.held_max,
         })
