@@ -1,7 +1,12 @@
-//! What benchmarks and measuring tests share: a room full of legs, set up as a host would.
+//! What benchmarks and measuring tests share: a room full of legs, set up as a host would, and a
+//! [`Site`] that clients join.
 //!
 //! Everything goes through the public API of the core. Client packets are sealed beforehand, so
 //! that only the relay is measured.
+
+mod site;
+
+pub use site::Site;
 
 use std::net::SocketAddr;
 

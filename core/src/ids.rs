@@ -4,6 +4,7 @@
 //! the core are generational (see [`crate::slab`]): one that outlived its object names nothing.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use serde::{Serialize, Serializer};
@@ -65,6 +66,19 @@ snowflake! {
     ChannelId;
     /// A user account.
     UserId;
+}
+
+/// What an address is counted by: all of IPv4, the /64 of IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Network(u64);
+
+impl Network {
+    pub(crate) fn of(ip: IpAddr) -> Self {
+        Self(match ip.to_canonical() {
+            IpAddr::V4(v4) => u64::from(u32::from(v4)),
+            IpAddr::V6(v6) => u64::try_from(u128::from(v6) >> 64).unwrap_or(u64::MAX),
+        })
+    }
 }
 
 macro_rules! slab_id {

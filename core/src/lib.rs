@@ -43,6 +43,7 @@ pub mod media;
 pub mod memory;
 pub mod output;
 pub mod pace;
+pub mod parking;
 pub mod reasons;
 #[cfg(feature = "record")]
 pub mod record;

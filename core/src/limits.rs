@@ -146,7 +146,12 @@ limits! {
         counts "connections refused or dropped for it";
     /// Gateway connections of one address (IPv4, or IPv6 /64) that have not identified.
     unauthenticated_per_address: usize = 256, 1..=1_000_000,
-        counts "connections refused";
+        counts "connections refused, or parked by the host";
+    /// Gateway connections over their address's share that wait unread for room in it, in the host,
+    /// for `upgrade_ms` at most. Over this the address of which most wait makes place for those of
+    /// which fewer do. Exhausted by strangers, and by all who come back at once from one address.
+    parked: usize = 2_048, 0..=1_000_000,
+        counts "connections turned away";
     /// Control connections that have not identified, in all.
     control_unauthenticated: usize = 16, 1..=10_000,
         counts "connections refused or dropped for it";
@@ -170,7 +175,8 @@ limits! {
     /// From accept to the end of the TLS handshake, in milliseconds.
     tls_ms: Millis = Millis(10_000), 100..=600_000,
         counts "connections dropped";
-    /// From accept to the end of the WebSocket upgrade on gateway connections, in milliseconds.
+    /// From accept to the end of the WebSocket upgrade on gateway connections, in milliseconds. As
+    /// long may a connection be parked before that.
     upgrade_ms: Millis = Millis(15_000), 100..=600_000,
         counts "connections dropped";
     /// The same on control connections, in milliseconds.
@@ -245,10 +251,10 @@ limits! {
     /// How long a detached session can be resumed, in milliseconds.
     resume_window_ms: Millis = Millis(90_000), 1_000..=3_600_000,
         counts "sessions ended";
-    /// Numbered messages kept for one session's resume.
+    /// Messages kept for one session's resume; below version 8 departures alone.
     resume_messages: usize = 2_048, 1..=65_000,
         counts "messages forgotten";
-    /// Bytes of numbered messages kept for one session's resume; each counts 64 bytes more than it is
+    /// Bytes of messages kept for one session's resume; each counts 64 bytes more than it is
     /// long, for its place.
     resume_bytes: usize = 524_288, 1_024..=16_777_216,
         counts "messages forgotten";
@@ -390,8 +396,9 @@ limits! {
     /// Valid audio bits of one sender a second (Opus ends at 510,000).
     sender_bps: u64 = 512_000, 8_000..=100_000_000,
         counts "packets dropped";
-    /// RTP payload, in bytes: the largest Opus frame is 1,275 and what leaves must fit in 1,400.
-    payload_bytes: usize = 1_340, 100..=1_340,
+    /// RTP payload, in bytes: the largest Opus frame is 1,275, and what leaves must fit in 1,400 in
+    /// every mode.
+    payload_bytes: usize = 1_336, 100..=1_336,
         counts "packets dropped";
     /// Address changes of one leg a minute.
     rebinds_per_minute: u64 = 30, 1..=1_000,

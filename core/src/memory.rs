@@ -15,7 +15,7 @@ pub const CONNECTION_BYTES: usize = 9_728;
 /// A voice session, beside its connection, its leg and what is kept for its resume.
 pub const SESSION_BYTES: usize = 896;
 /// A leg on a relay, with its key and its places in the tables.
-pub const LEG_BYTES: usize = 2_688;
+pub const LEG_BYTES: usize = 2_696;
 /// A channel, beside its token.
 pub const CHANNEL_BYTES: usize = 184;
 /// A voice state, beside its session id and token.
@@ -39,8 +39,8 @@ const OUTPUTS_EACH: usize = 6;
 const MESSAGE_COPIES: usize = 6;
 /// Memory for what has not wholly arrived grows by doubling in one of its places.
 const INBOUND_FACTOR: usize = 2;
-/// The arena of a batch and its list.
-const BATCH_BYTES: usize = 256 * 1_024 + 2_048 * 56;
+/// The arena of a batch, its list, and the order in which it leaves.
+const BATCH_BYTES: usize = 256 * 1_024 + 2_048 * 72;
 
 /// About how much a control plane holds, and a relay with its legs, by the same costs: never above
 /// [`Ceiling::of`] its limits.

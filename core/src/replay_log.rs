@@ -147,6 +147,12 @@ impl ReplayLog {
         }
     }
 
+    /// The peer counts as having everything that was kept more than so long ago.
+    pub(crate) fn acknowledge_older(&mut self, now: Timestamp, age: Duration) {
+        let old = self.entries.iter().take_while(|entry| now.since(entry.at) > age).count();
+        self.acknowledge(self.before_oldest() + old as u64);
+    }
+
     /// Whether everything behind `after` is still here. Not when `after` was never sent.
     pub(crate) fn replays_from(&mut self, now: Timestamp, after: u64) -> bool {
         self.trim(now);

@@ -66,8 +66,6 @@ pub fn decode(data: &[u8]) -> Plan {
         let (place, number) = (script.next::<u8>(), script.next::<u16>());
         plan.knobs.draw_one(place.into(), number.into());
     }
-    // What such a chat server loses is lost for good, so that nobody could say who has to be where.
-    plan.knobs.forgetful = 0;
     let voices = plan.voices.len() as u64;
     if count & 0x80 == 0 {
         for voice in 0..voices {

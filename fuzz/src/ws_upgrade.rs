@@ -151,8 +151,9 @@ impl<'a> Head<'a> {
     fn read(bytes: &'a [u8], is_client: bool, bytes_max: usize, lines_max: usize) -> Self {
         let mut lines = Vec::new();
         let mut at = 0;
-        let letter = bytes.first().is_none_or(u8::is_ascii_alphabetic);
-        let foreign = !letter && !is_client;
+        if !is_client && bytes.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
+            return Self::Foreign;
+        }
         while let Some(length) = bytes[at..].iter().position(|byte| *byte == b'\n') {
             let line = &bytes[at..at + length];
             at += length + 1;
@@ -165,11 +166,7 @@ impl<'a> Head<'a> {
             }
             lines.push(line);
         }
-        match (foreign, bytes.len() > bytes_max) {
-            (true, _) => Self::Foreign,
-            (false, true) => Self::TooLarge,
-            (false, false) => Self::Arriving,
-        }
+        if bytes.len() > bytes_max { Self::TooLarge } else { Self::Arriving }
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lvsp_core::ids::{ConnId, RelayId};
+use lvsp_core::limits::Limits;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
 use lvsp_core::record::RecordedServer;
@@ -19,7 +20,7 @@ use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::accept::Listeners;
+use crate::accept::{Arrival, Listeners};
 use crate::busyness::BusyMeter;
 use crate::clock;
 use crate::logging::Log;
@@ -48,7 +49,7 @@ pub(crate) struct ControlThread {
     by_conn: HashMap<ConnId, usize>,
     /// Connections that may be read from.
     ready: VecDeque<usize>,
-    /// Connections with bytes to write.
+    /// Connections with bytes to write, or that may be over when all is written.
     writing: VecDeque<ConnId>,
     relays: Vec<Arc<Queue<RelayCommand>>>,
     /// Commands that did not fit into a relay's queue. Nothing is read while there is one.
@@ -77,8 +78,8 @@ pub(crate) struct Parts {
     pub(crate) requests: Arc<Requests>,
     pub(crate) budgets: Budgets,
     pub(crate) counters: Arc<ControlCounters>,
-    /// Gateway connections a second.
-    pub(crate) handshakes_per_s: u64,
+    /// What is taken of gateway connections.
+    pub(crate) limits: Limits,
     /// Gateway connections at once.
     pub(crate) connections_max: usize,
     pub(crate) control_allow: Vec<IpNet>,
@@ -91,7 +92,7 @@ impl ControlThread {
         let listeners = Listeners::new(
             parts.poll.registry(),
             [(parts.control, Plane::Control, CONTROL), (parts.gateway, Plane::Gateway, GATEWAY)],
-            parts.handshakes_per_s,
+            &parts.limits,
             parts.connections_max,
         )?;
         let busy = BusyMeter::new(1 + parts.relays.len());
@@ -148,7 +149,8 @@ impl ControlThread {
         if !self.ready.is_empty() || !self.writing.is_empty() || !self.taken.is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = [self.listeners.next_at(), self.server.poll_timeout()];
+        let has_room = |peer| self.server.has_room_for(peer);
+        let next = [self.listeners.next_at(has_room), self.server.poll_timeout()];
         let next = next.into_iter().flatten().min()?;
         if next <= now {
             return Some(Duration::ZERO);
@@ -221,15 +223,18 @@ impl ControlThread {
 
     fn accept(&mut self) {
         let now = clock::now();
-        self.listeners.begin_turn();
+        self.listeners.begin_turn(now);
         let mut accepted = 0;
         while accepted < self.budgets.accepts
-            && let Some((stream, peer, plane)) = self.listeners.accept(now)
+            && let Some(arrival) = self.listeners.accept(now, |peer| self.server.has_room_for(peer))
         {
             accepted += 1;
-            self.admit(now, stream, peer, plane);
+            if let Arrival::Come(stream, peer, plane) = arrival {
+                self.admit(now, stream, peer, plane);
+            }
         }
         self.server.note_paced(self.listeners.take_paced());
+        self.server.note_parked(self.listeners.take_parked());
         self.counters.accepts.note(accepted);
     }
 
@@ -274,6 +279,9 @@ impl ControlThread {
             let Some(at) = self.ready.pop_front() else { break };
             let Some(Some(tcp)) = self.connections.get_mut(at) else { continue };
             tcp.queued = false;
+            if tcp.half_closed {
+                continue;
+            }
             let conn = tcp.conn;
             match tcp.read(&mut self.buffer) {
                 Progress::Bytes(count) => {
@@ -284,10 +292,11 @@ impl ControlThread {
                     self.server.handle_bytes(clock::now(), conn, &self.buffer[..count]);
                 }
                 Progress::Blocked => {}
-                Progress::Ended => {
-                    self.server.handle_eof(clock::now(), conn);
-                    self.forget(conn);
+                Progress::HalfClosed => {
+                    tcp.half_closed = true;
+                    self.writing.push_back(conn);
                 }
+                Progress::Broken => self.end(conn),
             }
         }
         self.counters.reads.note(rounds);
@@ -364,16 +373,17 @@ impl ControlThread {
                     self.server.consume(clock::now(), conn, count);
                 }
                 Progress::Blocked => {}
-                Progress::Ended => {
-                    self.server.handle_eof(clock::now(), conn);
-                    return self.forget(conn);
-                }
+                Progress::HalfClosed | Progress::Broken => return self.end(conn),
             }
         }
-        if tcp.writable && !self.server.outbound(conn).is_empty() {
+        self.counters.write_bytes.note(written);
+        let waits = !self.server.outbound(conn).is_empty();
+        if waits && tcp.writable {
             self.writing.push_back(conn);
         }
-        self.counters.write_bytes.note(written);
+        if tcp.half_closed && !waits {
+            self.end(conn);
+        }
     }
 
     fn save(&mut self) {
@@ -385,6 +395,13 @@ impl ControlThread {
         }
     }
 
+    /// The connection is over, and the server does not know yet.
+    fn end(&mut self, conn: ConnId) {
+        self.server.handle_eof(clock::now(), conn);
+        self.forget(conn);
+    }
+
+    /// Closes the connection.
     fn forget(&mut self, conn: ConnId) {
         let Some(at) = self.by_conn.remove(&conn) else { return };
         if let Some(mut tcp) = self.connections[at].take() {

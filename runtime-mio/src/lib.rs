@@ -34,7 +34,7 @@ mod recording;
 mod runtime;
 mod sockets;
 pub mod supervision;
-#[allow(unsafe_code, reason = "what the standard library does not offer; the only such file")]
+#[allow(unsafe_code, reason = "what the standard library does not offer; the only such folder")]
 mod sys;
 mod tcp;
 mod turns;

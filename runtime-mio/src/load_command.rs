@@ -42,10 +42,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "C", default_value_t = 1, value_parser = count)]
     channels: usize,
     /// The measured time, in seconds; with --saturate, of each step.
-    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     seconds: f64,
     /// Talk before the measured time, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     warm_up: f64,
     /// How media is sealed, by its name in the protocol.
     #[arg(long, default_value = Mode::Aes256GcmRtpSize.name(), value_parser = mode)]

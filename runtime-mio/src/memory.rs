@@ -7,6 +7,8 @@ use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::limits::Limits;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::memory::Ceiling;
+use lvsp_core::parking;
+use mio::net::TcpStream;
 
 use crate::runtime::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::sys::RECEIVED_BYTES;
@@ -23,6 +25,8 @@ pub fn ceiling(limits: &Limits, control_clients: usize, relays: usize) -> Ceilin
     let mut ceiling = Ceiling::of(limits, control_clients, relays);
     let connection = size_of::<Option<Tcp>>() + 4 * size_of::<(ConnId, usize)>();
     ceiling.add("sockets", "connections", limits.connections, connection);
+    let place = size_of::<TcpStream>() + parking::PLACE_BYTES;
+    ceiling.add("parked connections", "parked", limits.parked, place);
     let commands = relays * COMMAND_QUEUE * QUEUE_COPIES;
     ceiling.add("commands to relays", "", commands, size_of::<RelayCommand>());
     let events = EVENT_QUEUE * QUEUE_COPIES;
@@ -92,6 +96,7 @@ mod tests {
             Limits { replay_total_bytes: limits.replay_total_bytes + 1, ..limits.clone() },
             Limits { voice_states: limits.voice_states + 1, ..limits.clone() },
             Limits { channels: limits.channels + 1, ..limits.clone() },
+            Limits { parked: limits.parked + 1, ..limits.clone() },
             Limits { sessions: limits.sessions + 1, ..Limits::default() },
         ] {
             assert!(ceiling(&more, 1, 1).bytes() > before);

@@ -295,7 +295,7 @@ impl Runtime {
         }
         let (budgets, tls) = (options.budgets, options.tls.clone());
         let control_allow = options.control_allow.clone();
-        let handshakes_per_s = options.limits.handshakes_per_s;
+        let limits = options.limits.clone();
         let config = options.into_config(public, gateway_address);
         let entropy = Box::new(OsEntropy);
         let mut server = RecordedServer::new(config, entropy, clock::now(), record.is_some())?;
@@ -317,7 +317,7 @@ impl Runtime {
             requests: Arc::clone(&requests),
             budgets,
             counters: Arc::clone(&counters),
-            handshakes_per_s,
+            limits,
             connections_max,
             control_allow,
             sink: sink("server")?,

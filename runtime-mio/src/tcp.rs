@@ -24,6 +24,8 @@ pub(crate) struct Tcp {
     pub(crate) writable: bool,
     /// Whether it stands in the list of connections with work.
     pub(crate) queued: bool,
+    /// The peer sends no more. It may still read, so what waits for it is written first.
+    pub(crate) half_closed: bool,
 }
 
 /// How a read or write ended.
@@ -33,13 +35,24 @@ pub(crate) enum Progress {
     Bytes(usize),
     /// Nothing for now.
     Blocked,
-    /// The connection is over.
-    Ended,
+    /// The peer sends no more.
+    HalfClosed,
+    /// The connection is broken.
+    Broken,
 }
 
 impl Tcp {
     pub(crate) const fn new(conn: ConnId, plane: Plane, stream: TcpStream) -> Self {
-        Self { conn, plane, stream, ending: false, drained: false, writable: true, queued: false }
+        Self {
+            conn,
+            plane,
+            stream,
+            ending: false,
+            drained: false,
+            writable: true,
+            queued: false,
+            half_closed: false,
+        }
     }
 
     /// Reads once. A read that leaves room in `buffer` found the socket empty, and what comes
@@ -48,9 +61,9 @@ impl Tcp {
         let progress = settle(|| self.stream.read(buffer));
         self.drained = match progress {
             Progress::Bytes(count) => count < buffer.len() && !self.ending,
-            Progress::Blocked | Progress::Ended => true,
+            Progress::Blocked | Progress::HalfClosed | Progress::Broken => true,
         };
-        if progress == Progress::Bytes(0) { Progress::Ended } else { progress }
+        if progress == Progress::Bytes(0) { Progress::HalfClosed } else { progress }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Progress {
@@ -68,7 +81,7 @@ fn settle(mut operation: impl FnMut() -> io::Result<usize>) -> Progress {
             Ok(count) => return Progress::Bytes(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
-            Err(_) => return Progress::Ended,
+            Err(_) => return Progress::Broken,
         }
     }
 }

@@ -8,12 +8,14 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use lvsp_core::limits::Limits;
+use lvsp_core::transport::{Transport, TransportConfig, TransportEvent};
 use lvsp_mio::{Budgets, Runtime, StopHandle, TurnStats, Watch, Work, development};
 
 use common::{Chat, OneByteRecords, SECRET, Voice, options, wait_for};
@@ -234,6 +236,39 @@ fn connections_over_the_pace_wait_without_keeping_the_server_busy() {
     assert!(took >= least, "{STRANGERS} connections in {took:?}, at {PER_S} a second");
     // Each is accepted, read, answered and ended; a loop that spins takes thousands.
     assert!(stats.turns <= 8 * STRANGERS, "{} turns to wait", stats.turns);
+}
+
+/// A client makes a mistake and closes its side at once; the reason is still being written then, a
+/// byte a turn.
+#[test]
+fn who_half_closes_is_still_written_everything() {
+    let mut options = options(None);
+    options.budgets.write_bytes = 1;
+    let runtime = Runtime::bind(options).expect("free ports");
+    let mut stream = common::dial(runtime.gateway_address());
+    let running = Running::start(runtime);
+    let limits = TransportConfig::new(&Limits::default(), 1 << 16);
+    let mut client = Transport::connect(None, "localhost", "/?v=8", [1; 16], limits).unwrap();
+    let closed = wait_for("the end", || {
+        let bytes = client.outbound().to_vec();
+        stream.write_all(&bytes).unwrap();
+        client.consume(bytes.len());
+        match common::look(&mut stream) {
+            Some(bytes) if bytes.is_empty() => client.handle_eof(),
+            Some(bytes) => client.handle_bytes(&bytes),
+            None => {}
+        }
+        let event = client.poll_event()?;
+        if let TransportEvent::Opened { .. } = event {
+            client.send_text("no JSON");
+            stream.write_all(client.outbound()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            client.consume(client.outbound().len());
+        }
+        if let TransportEvent::Closed { code } = event { Some(code) } else { None }
+    });
+    assert_eq!(closed, Some(4002));
+    running.stop();
 }
 
 #[test]

@@ -87,7 +87,9 @@ fn every_frame_of_a_small_load_is_accounted_for() {
         );
         assert_eq!((&report["repeated"], &report["foreign"]), (&0.into(), &0.into()), "{report}");
         assert_eq!(report["mode"], mode);
-        for figure in ["server_cpu_ns_per_forwarded", "server_cores"] {
+        let (all, media) = ("server_cpu_ns_per_forwarded", "server_media_cpu_ns_per_forwarded");
+        assert!(report[media].as_f64() <= report[all].as_f64(), "{report}");
+        for figure in [all, media, "server_cores"] {
             assert!(report[figure].as_f64().unwrap() > 0.0, "{figure} in {report}");
         }
         assert!(report["joins"]["server_cpu_us_per_join"].as_f64().unwrap() > 0.0);
@@ -142,7 +144,7 @@ fn people_read_a_table() {
     let output = load(&server, SECRET, &arguments);
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(
-        table.starts_with("load      2 members in 1 channels, 1 speak, payload opus"),
+        table.starts_with("load      2 members in 1 channel, 1 speaker, payload opus"),
         "{table}"
     );
     assert!(table.contains("\nforwarded 10 of 10 arrived, 0.00 % lost"), "{table}");

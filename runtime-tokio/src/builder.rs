@@ -347,7 +347,7 @@ impl Builder {
         };
         let control = Control::new(control::Parts {
             server,
-            listeners: Listeners::new(listeners, limits.handshakes_per_s),
+            listeners: Listeners::new(listeners, &limits),
             relays: commands,
             relay_events,
             requests,

@@ -24,7 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock::Clock;
 use crate::handle::{Request, Signals};
-use crate::listeners::Listeners;
+use crate::listeners::{Arrival, Listeners};
 use crate::ready::Bell;
 use crate::recording::Sink;
 use crate::tcp::{self, Progress, Tcp};
@@ -139,8 +139,12 @@ impl Control {
     /// Has the task woken at the next deadline; whether that has come.
     fn set_alarm(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.clock.now();
-        let retry = (!self.stalled.is_empty()).then(|| now + RETRY);
-        let deadlines = [self.server.poll_timeout(), self.listeners.next_at(now), retry];
+        let stalls = !self.stalled.is_empty();
+        let retry = stalls.then(|| now + RETRY);
+        let has_room = |peer| self.server.has_room_for(peer);
+        // Nobody is accepted while a command has to wait.
+        let accept = if stalls { None } else { self.listeners.next_at(now, has_room) };
+        let deadlines = [self.server.poll_timeout(), accept, retry];
         let Some(next) = deadlines.into_iter().flatten().min() else { return false };
         self.alarm.as_mut().reset(self.clock.instant(next));
         self.alarm.as_mut().poll(cx).is_ready()
@@ -184,11 +188,19 @@ impl Control {
     /// Accepts connections; whether there may be more.
     fn accept(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.clock.now();
-        for _ in 0..ACCEPTS {
-            let Some((stream, peer, plane)) = self.listeners.accept(now, cx) else { return false };
-            self.admit(now, stream, peer, plane);
+        self.listeners.begin_turn(now);
+        let mut accepted = 0;
+        while accepted < ACCEPTS
+            && let Some(arrival) =
+                self.listeners.accept(now, cx, |peer| self.server.has_room_for(peer))
+        {
+            accepted += 1;
+            if let Arrival::Come(stream, peer, plane) = arrival {
+                self.admit(now, stream, peer, plane);
+            }
         }
-        true
+        self.server.note_parked(self.listeners.take_parked());
+        accepted == ACCEPTS
     }
 
     fn admit(&mut self, now: Timestamp, stream: TcpStream, peer: SocketAddr, plane: Plane) {

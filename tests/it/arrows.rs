@@ -44,7 +44,7 @@ const RULES: &[(&str, &[&str])] = &[
 
 /// Used by all; uses only itself.
 const ALPHABET: &[&str] =
-    &["time", "ids", "slab", "limits", "entropy", "reasons", "stats", "config", "pace"];
+    &["time", "ids", "slab", "limits", "entropy", "reasons", "stats", "config", "pace", "parking"];
 
 #[test]
 fn the_arrows_of_the_core_hold() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use lvsp_core::config::Config;
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::output::Plane;
+use lvsp_core::parking::Parking;
 use lvsp_core::transport::TlsIdentity;
 use serde_json::{Value, json};
 
@@ -34,6 +35,14 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     }),
     ("connections", || {
         strangers(|l| (l.connections, l.sessions) = (2, 1), [1, 2, 3], Plane::Gateway)
+    }),
+    ("parked", || {
+        let mut world = World::new();
+        let mut parking = Parking::new(&Limits { parked: 0, ..Limits::default() });
+        let peer = SocketAddr::from(([203, 0, 113, 1], 50_000));
+        parking.pass(world.now, peer, (), false);
+        world.server.note_parked(parking.take_counts());
+        world
     }),
     ("handshakes_per_s", || {
         let mut world = World::new();
@@ -294,7 +303,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("sender_packet_burst", || spoken(501, 1)),
     ("sender_packets_per_s", || spoken(501, 1)),
     ("sender_bps", || spoken(60, 1_200)),
-    ("payload_bytes", || spoken(1, 1_341)),
+    ("payload_bytes", || spoken(1, 1_337)),
     ("rebinds_per_minute", || moved(|l| l.rebinds_per_minute = 1, 1_100)),
     ("rebind_interval_ms", || moved(|_| (), 500)),
     ("media_latency_ms", || {

@@ -198,13 +198,24 @@ fn over_the_total_the_idlest_stranger_of_the_fullest_address_makes_room() {
 
 #[test]
 fn a_share_of_strangers_is_all_that_one_address_gets() {
-    let mut world = world(Limits { unauthenticated_per_address: 2, ..Limits::default() });
-    let mut accept = |host: [u8; 4]| {
-        world.server.handle_accept(world.now, Plane::Gateway, SocketAddr::from((host, 1)))
+    let world = &mut world(Limits { unauthenticated_per_address: 2, ..Limits::default() });
+    // A host can ask before: what it is told is what becomes of the connection.
+    let accept = |world: &mut World, host| {
+        let peer = SocketAddr::from(([203, 0, 113, host], 1));
+        let has_room = world.server.has_room_for(peer);
+        let accepted = world.server.handle_accept(world.now, Plane::Gateway, peer);
+        assert_eq!(has_room, accepted.is_ok(), "{accepted:?}");
+        accepted
     };
-    assert!(accept([203, 0, 113, 1]).is_ok() && accept([203, 0, 113, 1]).is_ok());
-    assert_eq!(accept([203, 0, 113, 1]), Err(Refused::TooManyFromAddress));
-    assert!(accept([203, 0, 113, 2]).is_ok());
+    let first = accept(world, 1).expect("there is room");
+    accept(world, 1).expect("there is room");
+    assert_eq!(accept(world, 1), Err(Refused::TooManyFromAddress));
+    accept(world, 2).expect("another address");
+    let chat = SocketAddr::from(([203, 0, 113, 2], 1));
+    world.server.handle_accept(world.now, Plane::Control, chat).expect("another plane");
+    accept(world, 2).expect("chat servers have a share of their own");
+    world.server.handle_eof(world.now, first);
+    accept(world, 1).expect("there is room again");
 }
 
 #[test]

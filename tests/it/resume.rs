@@ -176,6 +176,49 @@ fn version_4_is_told_the_whole_state_again() {
     assert!(world.take_all(again).is_empty());
 }
 
+/// What a peer wrote to a connection that has broken without its knowing is lost.
+// Clauses: V3.5
+#[test]
+fn version_4_is_told_again_of_departures_that_it_may_not_have_read() {
+    let mut world = World::new();
+    let chat = chat_server(&mut world);
+    let ann = join(&mut world, chat, 1001, CHANNEL, XCHACHA);
+    let bob = join(&mut world, chat, 1002, CHANNEL, AES);
+    let departures = |world: &mut World, peer| {
+        let mut told = world.take_all(peer);
+        told.retain(|message| message["op"] == 13);
+        told
+    };
+    let leave = |world: &mut World, user: &str| {
+        let gone = json!({"user_id": user, "channel_id": null});
+        world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    };
+    let resume_ann = |world: &mut World| {
+        let again = gateway(world, 4);
+        world.send(again, &resume(&ann.ticket, None));
+        again
+    };
+    leave(&mut world, "1002");
+    assert_eq!(world.closed(bob.peer), Some(Some(4014)));
+    let gone = json!({"op": 13, "d": {"user_id": "1002"}});
+    assert_eq!(departures(&mut world, ann.peer), std::slice::from_ref(&gone));
+    let again = resume_ann(&mut world);
+    let lost = "the first may have been lost";
+    assert_eq!(departures(&mut world, again), std::slice::from_ref(&gone), "{lost}");
+    let beat = |world: &mut World, peer, seconds| {
+        for _ in 0..seconds {
+            world.advance(Duration::from_secs(1));
+            world.send(peer, &json!({"op": 3, "d": 1}));
+        }
+    };
+    beat(&mut world, again, 46);
+    let third = resume_ann(&mut world);
+    assert_eq!(departures(&mut world, third), [gone], "and the second");
+    beat(&mut world, third, 47);
+    let fourth = resume_ann(&mut world);
+    assert!(departures(&mut world, fourth).is_empty(), "who beats so much later has read it");
+}
+
 // Clauses: V3.7
 #[test]
 fn of_two_sockets_that_resume_the_newest_wins() {

@@ -17,6 +17,7 @@ use lvsp_core::media::Relay;
 use lvsp_core::media::command::{Permissions, RelayCommand};
 use lvsp_core::memory;
 use lvsp_core::output::Plane;
+use lvsp_core::parking::{self, Parking};
 use lvsp_core::server::Server;
 use lvsp_core::slab::Slab;
 use lvsp_core::time::Timestamp;
@@ -261,6 +262,25 @@ fn what_a_client_makes_a_connection_hold_is_about_what_it_sent() {
     })
     .bytes_current;
     assert!(held <= 2 * 1_024, "{held} bytes are still held");
+}
+
+#[test]
+fn places_of_parked_connections_cost_what_is_assumed() {
+    const COUNT: u32 = 2_000;
+    let limits = Limits::default();
+    let fill = |address: fn(u32) -> u32| {
+        let mut parking = Parking::new(&limits);
+        held(|| {
+            for n in 0..COUNT {
+                let peer = SocketAddr::from((Ipv4Addr::from_bits(address(n)), 50_000));
+                assert!(parking.pass(NOW, peer, 0u64, false).is_none());
+            }
+        })
+    };
+    // The socket itself is counted by who has it.
+    let all = [|_| 1, |n| n].map(fill).into_iter().max().unwrap_or(0);
+    let each = (all / COUNT as usize).saturating_sub(size_of::<u64>());
+    assert_covers("a place", parking::PLACE_BYTES, each);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use lvsp_core::time::Timestamp;
 use lvsp_core::wire::gateway::Version;
 use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
 use lvsp_core::wire::secret::Secret;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// A test that waits for longer than this has failed, on however busy a machine.
@@ -86,7 +86,15 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn dial(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("it listens");
+        Self::dial_from(Ipv4Addr::LOCALHOST, address)
+    }
+
+    /// Dials from an address of this machine.
+    pub(crate) fn dial_from(ip: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((ip, 0)).into()).expect("an address of loopback");
+        socket.connect(&address.into()).expect("it listens");
+        let stream = TcpStream::from(socket);
         stream.set_nodelay(true).expect("a socket");
         stream.set_nonblocking(true).expect("a socket");
         Self { stream, reads: true, ended: false, broken: false }
@@ -237,17 +245,22 @@ pub(crate) struct Voice {
 
 impl Voice {
     pub(crate) fn connect(gateway: SocketAddr, ticket: Ticket) -> Self {
+        Self::connect_from(Ipv4Addr::LOCALHOST, gateway, ticket)
+    }
+
+    /// Connects from an address of this machine.
+    pub(crate) fn connect_from(ip: Ipv4Addr, gateway: SocketAddr, ticket: Ticket) -> Self {
         // Users differ in all that an entropy decides.
         let entropy = &mut SeededEntropy::new(ticket.user.as_u64());
         let version = Version::new(8).expect("not zero");
         let mode = Mode::Aes256GcmRtpSize;
         let role =
             VoiceClient::connect(ticket, version, mode, None, "localhost", entropy).expect("plain");
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let udp = UdpSocket::bind((ip, 0)).expect("a socket");
         udp.set_nonblocking(true).expect("a socket");
         Self {
             role,
-            link: Link::dial(gateway),
+            link: Link::dial_from(ip, gateway),
             udp,
             gateway,
             events: Vec::new(),

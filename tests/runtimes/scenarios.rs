@@ -4,7 +4,7 @@
 //! answer the same, byte for byte.
 
 use std::collections::BTreeSet;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use lvsp_core::client::{ChatEvent, VoiceEvent};
 use lvsp_core::limits::{Limits, Millis};
@@ -13,7 +13,7 @@ use lvsp_core::transport::{Transport, TransportConfig, TransportEvent};
 use lvsp_core::wire::lvsp::VoiceFlagsUpdate;
 
 use crate::drivers::DRIVERS;
-use crate::peers::{Link, patient_limits, user};
+use crate::peers::{Link, Voice, patient_limits, user};
 use crate::stage::Stage;
 
 pub(crate) const CHANNEL: u64 = 71;
@@ -33,7 +33,7 @@ const fn scenario(name: &'static str, play: fn(&mut Stage)) -> Scenario {
     Scenario { name, limits: |_| (), relays: 1, play }
 }
 
-const TABLE: [Scenario; 11] = [
+const TABLE: [Scenario; 13] = [
     scenario("join", join),
     scenario("talk", talk),
     scenario("leave", leave),
@@ -54,6 +54,18 @@ const TABLE: [Scenario; 11] = [
         limits: |limits| limits.legs_per_relay = 2,
         relays: 2,
         play: two_relays,
+    },
+    Scenario {
+        name: "all back at once",
+        limits: |limits| limits.unauthenticated_per_address = 8,
+        relays: 1,
+        play: all_back_at_once,
+    },
+    Scenario {
+        name: "crowded address",
+        limits: |limits| (limits.unauthenticated_per_address, limits.parked) = (8, 50),
+        relays: 1,
+        play: crowded_address,
     },
 ];
 
@@ -302,4 +314,41 @@ fn two_relays(stage: &mut Stage) {
     }
     stage.heard_by(ANN, &[BOB]);
     stage.heard_by(BOB, &[ANN]);
+}
+
+/// Many clients behind one address, which come at once, all get in, however small its share.
+fn all_back_at_once(stage: &mut Stage) {
+    const CLIENTS: u64 = 200;
+    const CHANNEL_MEMBERS: u64 = 10;
+    let seats = (0..CLIENTS).map(|n| (ANN + n, CHANNEL + n / CHANNEL_MEMBERS)).collect::<Vec<_>>();
+    let tickets = seats.iter().map(|(user, channel)| stage.place(*user, *channel));
+    let tickets = tickets.collect::<Vec<_>>();
+    for ((user, _), ticket) in seats.iter().zip(tickets) {
+        stage.connect(*user, ticket);
+    }
+    stage.wait("all to have a key", |stage| {
+        stage.voices.values().all(Voice::is_connected).then_some(())
+    });
+    stage.heard_by(ANN, &[BOB]);
+    stage.heard_by(ANN + CLIENTS - 1, &[ANN + CLIENTS - 2]);
+}
+
+/// Who comes from elsewhere gets in while more connections of one address than may wait are open
+/// and say nothing; and who comes from there does when they are gone.
+fn crowded_address(stage: &mut Stage) {
+    let crowd = (0..100).map(|_| Link::dial(stage.gateway())).collect::<Vec<_>>();
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
+    let ticket = stage.place(BOB, CHANNEL);
+    stage.connect_from(elsewhere, BOB, ticket);
+    stage.wait("a key", |stage| stage.voice(BOB).is_connected().then_some(()));
+    drop(crowd);
+    // A connection may still be turned away before the crowd's end is noticed.
+    let ticket = stage.place(ANN, CHANNEL);
+    stage.wait("a key", |stage| {
+        if stage.voices.get(&ANN).is_none_or(|voice| voice.closed().is_some()) {
+            stage.connect(ANN, ticket.clone());
+        }
+        stage.voice(ANN).is_connected().then_some(())
+    });
+    stage.heard_by(ANN, &[BOB]);
 }

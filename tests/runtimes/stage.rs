@@ -1,9 +1,10 @@
 //! What a scenario happens on: a server of some runtime, its chat server and voice clients.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use lvsp_core::client::Ticket;
 use lvsp_core::limits::Limits;
 
 use crate::drivers::{Driver, Running, Setup};
@@ -63,12 +64,27 @@ impl Stage {
 
     /// Has a user placed and connected, until it has its key.
     pub(crate) fn join(&mut self, user: u64, channel: u64) {
+        let ticket = self.place(user, channel);
+        self.connect(user, ticket);
+        self.wait("a key", |stage| stage.voice(user).is_connected().then_some(()));
+    }
+
+    /// Has a user placed; what its voice client needs.
+    pub(crate) fn place(&mut self, user: u64, channel: u64) -> Ticket {
         self.chat.events.clear();
         self.chat.place(user, channel);
-        let ticket = self.wait("a ticket", |stage| stage.chat.ticket(user, channel));
-        let voice = Voice::connect(self.gateway(), ticket);
+        self.wait("a ticket", |stage| stage.chat.ticket(user, channel))
+    }
+
+    /// Has a user's voice client begin to connect.
+    pub(crate) fn connect(&mut self, user: u64, ticket: Ticket) {
+        self.connect_from(Ipv4Addr::LOCALHOST, user, ticket);
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) fn connect_from(&mut self, ip: Ipv4Addr, user: u64, ticket: Ticket) {
+        let voice = Voice::connect_from(ip, self.gateway(), ticket);
         self.voices.insert(user, voice);
-        self.wait("a key", |stage| stage.voice(user).is_connected().then_some(()));
     }
 
     /// Has a user say one frame again and again until all of these have heard it. Media may be

@@ -38,7 +38,7 @@ struct Session {
 pub(crate) struct Chat {
     revision: u64,
     /// It is like the deployed Litecord; see [`Knobs::forgetful`].
-    forgetful: bool,
+    pub(crate) forgetful: bool,
     states: BTreeMap<u64, State>,
     /// Whose client waits for an answer.
     asked: BTreeSet<u64>,
@@ -51,6 +51,8 @@ pub(crate) struct Chat {
     /// When it connects again.
     again: Option<u64>,
     beat: u64,
+    /// Whether moderators repeat what it may have lost.
+    watched: bool,
 }
 
 impl Chat {
@@ -67,6 +69,7 @@ impl Chat {
             early: Vec::new(),
             again: Some(0),
             beat: 0,
+            watched: false,
         }
     }
 
@@ -122,8 +125,14 @@ impl Chat {
         self.states.get(&user).map(|state| (state.channel, state.flags))
     }
 
+    /// From now on moderators see to it that flags are as they want them, whenever they can.
+    pub(crate) fn watch(&mut self, kit: &mut Kit) {
+        self.watched = true;
+        self.look_again(kit);
+    }
+
     /// Moderators look whether everything is as they want it.
-    pub(crate) fn look_again(&mut self, kit: &mut Kit) {
+    fn look_again(&mut self, kit: &mut Kit) {
         for (user, state) in self.states.clone() {
             self.set_flags(kit, voice_of(user).unwrap_or_default(), state.flags);
         }
@@ -138,7 +147,7 @@ impl Chat {
         data["user_id"] = json!(user.to_string());
         data["channel_id"] = json!(channel);
         data["guild_id"] = json!(guild);
-        if let Some(Ticket { session_id, token }) = &state.ticket {
+        if let Some(Ticket { session_id, token, .. }) = &state.ticket {
             data["session_id"] = json!(session_id);
             data["token"] = json!(token);
         }
@@ -308,6 +317,8 @@ impl Chat {
         // What was written last may not have arrived: all orders may be given twice.
         if !self.forgetful {
             self.state_all(kit, voices);
+        } else if self.watched {
+            self.look_again(kit);
         }
     }
 
@@ -336,26 +347,35 @@ impl Chat {
         session.seq = Some(s);
     }
 
+    /// A voice state ended. It was a predecessor's if an order to place the user waits for its answer.
+    fn gone(&mut self, kit: &mut Kit, user: u64, data: &Value) {
+        let ticket = self.states.get(&user).and_then(|state| state.ticket.as_ref());
+        let ours = ticket.is_some_and(|ticket| data["session_id"] == ticket.session_id.as_str());
+        let expected = matches!(data["reason"].as_str(), Some("removed" | "channel_destroyed"));
+        if ours && !expected && !self.asked.contains(&user) {
+            self.states.remove(&user);
+            kit.add_in(SIGNALLING_US, Event::Out(voice_of(user).unwrap_or_default()));
+        }
+    }
+
     fn news(&mut self, kit: &mut Kit, user: u64, data: &Value) {
-        let Some(voice) = voice_of(user) else { return };
-        let Some(state) = self.states.get_mut(&user) else { return };
-        let text = |key: &str| data[key].as_str().map(ToOwned::to_owned);
         if data["reason"].is_string() {
-            let ours = state
-                .ticket
-                .as_ref()
-                .is_some_and(|t| Some(&t.session_id) == text("session_id").as_ref());
-            if ours && !matches!(data["reason"].as_str(), Some("removed" | "channel_destroyed")) {
-                self.states.remove(&user);
-                kit.add_in(SIGNALLING_US, Event::Out(voice));
+            return self.gone(kit, user, data);
+        }
+        let Some(voice) = voice_of(user) else { return };
+        let Some(state) = self.states.get_mut(&user) else {
+            // The order to place it was under way when the user was taken for gone.
+            if !self.forgetful {
+                self.remove(kit, user);
             }
             return;
-        }
+        };
+        let text = |key: &str| data[key].as_str().map(ToOwned::to_owned);
         if text("channel_id") != Some(channel_id(state.channel).to_string()) {
             return; // of a move that was overtaken
         }
         let (Some(session_id), Some(token)) = (text("session_id"), text("token")) else { return };
-        let ticket = Ticket { session_id, token };
+        let ticket = Ticket { channel: state.channel, session_id, token };
         let news = state.ticket.as_ref() != Some(&ticket);
         state.ticket = Some(ticket.clone());
         if self.asked.remove(&user) || news {

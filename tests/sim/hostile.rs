@@ -25,11 +25,7 @@ pub(crate) fn attack(kit: &mut Kit, voice: &mut Voice, kind: u64) {
         3 => flood(kit, voice),
         4 => binary(kit, voice),
         5 => identify_again(kit, voice),
-        6 => voice.say(
-            kit,
-            &json!({"op": 1, "d": {"protocol": "udp", "data":
-            {"address": "0.0.0.0", "port": 0, "mode": "aead_aes256_gcm_rtpsize"}}}),
-        ),
+        6 => select_again(kit, voice),
         7 => voice.say(kit, &json!({"op": 3, "d": {"t": kind, "seq_ack": kind}})),
         8 => voice_text(kit, voice, &"x".repeat(70_000)),
         9 => stranger(kit, voice, b"GET / HTTP/1.1\r\nHost: a\r\n"),
@@ -67,6 +63,11 @@ fn identify_again(kit: &mut Kit, voice: &mut Voice) {
     let d =
         json!({"server_id": GUILD.to_string(), "user_id": "1", "session_id": "x", "token": "y"});
     voice.say(kit, &json!({"op": 0, "d": d}));
+}
+
+fn select_again(kit: &mut Kit, voice: &mut Voice) {
+    let data = json!({"address": "0.0.0.0", "port": 0, "mode": voice.profile.mode().name()});
+    voice.say(kit, &json!({"op": 1, "d": {"protocol": "udp", "data": data}}));
 }
 
 /// A connection that never gets anywhere, and is never closed at this end.

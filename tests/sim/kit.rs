@@ -52,6 +52,8 @@ pub(crate) enum Who {
 /// What a voice client presents.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ticket {
+    /// Where it leads to.
+    pub(crate) channel: u64,
     pub(crate) session_id: String,
     pub(crate) token: String,
 }

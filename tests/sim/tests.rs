@@ -47,6 +47,151 @@ found! {
         at 27517 join 3 0
         at 36772 join 5 1
     ";
+
+    /// A user came back to a channel while that was deleted, and was taken there all the same: who
+    /// wanted to be elsewhere by then did not ask again. Found by fuzzing.
+    fn who_is_taken_to_another_channel_than_wanted_asks_again() = "
+        seed 46602
+        voices discord.js discord.py songbird discord.js discord.js
+        at 0 join 0 0
+        at 50 join 1 0
+        at 100 join 2 0
+        at 150 join 3 0
+        at 200 join 4 0
+        at 9980 leave 4
+        at 9980 join 4 0
+        at 9980 destroy 0
+    ";
+
+    /// The order to move a user was lost for good while its client was on the way to the channel
+    /// before: being in voice at all was mistaken for being there.
+    fn a_move_that_is_lost_for_good_is_asked_for_again() = "
+        seed 1
+        voices discord.js songbird
+        revision 1
+        forgetful 1
+        tcp_delay_us 92634
+        at 100 join 2 0
+        at 900 join 1 0
+        at 1180 control-crash 5121
+        at 1180 join 1 2
+    ";
+
+    /// Flags were taken back while the control link was down, and nobody said so afterwards.
+    fn flags_that_are_lost_for_good_are_stated_again() = "
+        seed 4509
+        voices songbird discord.py
+        revision 1
+        forgetful 1
+        at 449 join 1 0
+        at 571 join 0 2
+        at 987 flags 0 4
+        at 1987 join 0 0
+        at 38912 control-cut 19224
+        at 39106 flags 0 0
+    ";
+
+    /// A client was lost while the order to place its user again was under way. The chat server took
+    /// the user for gone, and did not take back the voice state that came of the order.
+    fn a_voice_state_that_is_not_wanted_any_more_is_removed() = "
+        seed 5409
+        voices koe discord.py discord.py koe discord.js discord.py hostile
+        resume_window_ms 1567
+        at 8969 join 6 0
+        at 13242 control-stall 1 7856
+        at 20358 attack 6 599
+        at 20933 control-stall 1 3336
+        at 23477 leave 6
+    ";
+
+    /// A client lost its power, its user left meanwhile, and the order was lost for good: the voice
+    /// state stays until the client's silence is noticed and it may not resume any more.
+    fn who_left_unnoticed_is_gone_after_the_resume_window() = "
+        seed 2128
+        voices discord.js songbird
+        revision 1
+        forgetful 1
+        at 101 join 0 0
+        at 610 join 1 0
+        at 8225 vanish 0 9139
+        at 8710 leave 0
+        at 8820 control-crash 13656
+    ";
+
+    /// A departure was written to a connection that had broken already, and a client without numbers
+    /// was not told of it again when it resumed. Found by fuzzing.
+    fn a_departure_that_was_not_read_is_told_again() = "
+        seed 23031
+        voices hostile songbird
+        tcp_delay_us 46153
+        at 0 join 0 0
+        at 50 join 1 0
+        at 1300 cut 1
+        at 1300 leave 0
+    ";
+
+    /// The same of a move, while the control thread stood still.
+    fn a_move_that_was_not_read_is_told_again() = "
+        seed 1
+        voices discord.js songbird
+        at 0 join 0 0
+        at 50 join 1 0
+        at 7500 server-stall 1029
+        at 7580 join 0 2
+        at 8060 cut 1
+    ";
+
+    /// A client that selected its protocol again named a mode that was not its own.
+    fn who_selects_its_protocol_again_goes_on() = "
+        seed 249
+        voices songbird discord.py
+        at 0 join 0 0
+        at 50 join 1 0
+        at 5700 attack 1 564
+    ";
+
+    /// A client flooded the server, and was expected back before its Identify is taken again.
+    fn who_floods_is_back_when_it_has_calmed_down() = "
+        seed 1
+        voices songbird
+        tcp_delay_us 54042
+        at 0 join 0 0
+        at 44500 attack 0 3
+        at 44500 control-crash 0
+    ";
+
+    /// A key was used up while everybody was asked to speak, and its session ended to be made anew.
+    fn a_key_that_is_used_up_in_the_examination_puts_it_off() = "
+        seed 17022
+        voices songbird koe songbird
+        key_soft_packets 1024
+        at 723 join 2 0
+        at 806 join 3 0
+        at 1472 join 1 0
+        at 3479 talk 0 43
+        at 4066 talk 2 38
+        at 6652 talk 3 48
+        at 6666 talk 3 49
+        at 7011 talk 2 51
+        at 8940 talk 0 53
+        at 9806 talk 2 54
+        at 11015 talk 0 60
+        at 11618 talk 2 40
+        at 12521 talk 3 56
+        at 12881 talk 2 51
+        at 13733 talk 2 24
+        at 13772 talk 2 44
+        at 14503 talk 0 52
+        at 16217 talk 0 56
+        at 17454 talk 3 42
+        at 20005 talk 3 4
+        at 21054 talk 3 57
+        at 21583 talk 2 60
+        at 22194 talk 0 36
+        at 22293 talk 0 56
+        at 23522 talk 0 3
+        at 24622 talk 0 45
+    ";
 }
 
 /// Runs a plan in its text form.

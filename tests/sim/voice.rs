@@ -57,6 +57,8 @@ pub(crate) struct Voice {
     pub(crate) session: Option<Session>,
     /// Since when it is through with its handshake.
     pub(crate) live_since: Option<u64>,
+    /// When its session was last ended to be made anew.
+    pub(crate) renewed: Option<u64>,
     retry: Option<(u64, Next)>,
     attempts: usize,
     /// When its user loses patience.
@@ -91,6 +93,7 @@ impl Voice {
             resuming: false,
             session: None,
             live_since: None,
+            renewed: None,
             retry: None,
             attempts: 0,
             patience: None,
@@ -118,6 +121,12 @@ impl Voice {
     /// How many frames it has said so far.
     pub(crate) const fn said(&self) -> u32 {
         self.said
+    }
+
+    /// Whether what it was told last leads to where its user wants to be: a user who moves sees it
+    /// in an earlier channel until then, and has to ask again if the order was lost.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        self.ticket.as_ref().map(|ticket| ticket.channel) == self.wanted
     }
 
     /// Whether it has been through with its handshake for a while.
@@ -266,6 +275,9 @@ impl Voice {
 
     fn closed(&mut self, kit: &mut Kit, code: Option<u16>) {
         self.beat = None;
+        if code == Some(4_015) {
+            self.renewed = Some(kit.now);
+        }
         let was_live = self.live_since.take().is_some();
         let mut next = self.profile.after(code, self.resuming);
         if next == Next::Resume && !(was_live || self.resuming) {
@@ -299,7 +311,7 @@ impl Voice {
     }
 
     fn introduce(&mut self, kit: &mut Kit) {
-        let Some(Ticket { session_id, token }) = self.ticket.clone() else { return };
+        let Some(Ticket { session_id, token, .. }) = self.ticket.clone() else { return };
         let mut d =
             json!({"server_id": GUILD.to_string(), "session_id": session_id, "token": token});
         let op = if self.resuming {
@@ -417,8 +429,10 @@ impl Voice {
     fn arrived(&mut self, kit: &Kit) {
         self.live_since = Some(kit.now);
         self.attempts = 0;
-        self.patience = None;
         self.resuming = false;
+        if self.is_on_its_way() {
+            self.patience = None;
+        }
     }
 
     fn speaking(&mut self, d: &Value) {

@@ -33,6 +33,9 @@ pub(crate) struct Session {
     /// The users whom this client was told of and not told that they are gone.
     pub(crate) known: Known,
     log: ReplayLog,
+    /// A client that beats so long after a message has read it: with less the connection would have
+    /// been given up. Before version 8 nothing else says what was read.
+    read_within: Duration,
 }
 
 impl Session {
@@ -59,13 +62,15 @@ impl Session {
             speaking: 0,
             known: Known::default(),
             log: ReplayLog::new(bounds),
+            read_within: limits.heartbeat_silence_ms.duration(),
         }
     }
 
     /// The text of a message that must not be missed, or `None` when there is nobody to read it.
     ///
-    /// From version 8 on it is numbered and kept, connected or not. Older clients have no
-    /// replay: they are told the whole state when they resume.
+    /// From version 8 on it is numbered and kept, connected or not. Older clients are told the whole
+    /// state when they resume, so that nothing but departures is kept for them: a connection may
+    /// have ended before they read of one.
     pub(crate) fn number(
         &mut self,
         now: Timestamp,
@@ -75,7 +80,11 @@ impl Session {
         if !self.version.numbered() {
             self.conn?;
             self.note_known(message, roster);
-            return Some(message.encode(self.version, None));
+            let text = message.encode(self.version, None);
+            if matches!(message, ServerMessage::ClientDisconnect { .. }) {
+                self.log.keep(now, &text);
+            }
+            return Some(text);
         }
         self.note_known(message, roster);
         let seq = WireSeq::encode(self.log.next_position());
@@ -84,25 +93,31 @@ impl Session {
         self.conn.map(|_| text)
     }
 
-    /// The client has everything up to the number `seq_ack`.
-    pub(crate) fn acknowledge(&mut self, seq_ack: u16) {
-        if let Some(position) = WireSeq::decode(seq_ack, self.log.sent()) {
+    /// The client beats, and has everything up to the number `seq_ack` if it says one.
+    pub(crate) fn beat(&mut self, now: Timestamp, seq_ack: Option<u16>) {
+        if !self.version.numbered() {
+            self.log.acknowledge_older(now, self.read_within);
+        } else if let Some(position) = seq_ack.and_then(|seq| WireSeq::decode(seq, self.log.sent()))
+        {
             self.log.acknowledge(position);
         }
     }
 
     /// What a client that resumes after `seq_ack` has missed; `None` when that is not all here.
-    /// No number means: everything that is kept. Before version 8 there is no replay.
+    /// No number means: everything that is kept, as always before version 8.
     pub(crate) fn replay(&mut self, now: Timestamp, seq_ack: Option<u16>) -> Option<Vec<String>> {
-        if !self.version.numbered() {
-            return Some(Vec::new());
-        }
+        let seq_ack = seq_ack.filter(|_| self.version.numbered());
         let after = match seq_ack {
             None => self.log.oldest()?,
             Some(seq) => WireSeq::decode(seq, self.log.sent())?,
         };
-        let texts = self.log.replay_after(now, after)?;
-        Some(texts.map(str::to_owned).collect())
+        let texts: Vec<_> = self.log.replay_after(now, after)?.map(str::to_owned).collect();
+        if !self.version.numbered() {
+            // They are written now, and that may be lost as well.
+            self.log.acknowledge(self.log.sent());
+            texts.iter().for_each(|text| self.log.keep(now, text));
+        }
+        Some(texts)
     }
 
     /// Bytes kept for a resume.

@@ -223,6 +223,33 @@ fn a_packet_reaches_everybody_else_in_every_pair_of_modes() {
     }
 }
 
+// Clauses: V4.8
+#[test]
+fn no_datagram_is_larger_than_promised_in_any_mode() {
+    /// What passes through the usual tunnels in one piece.
+    const SENT_BYTES_MAX: usize = 1_400;
+    let rows = Limits::default().table();
+    let most = rows.iter().find(|row| row.key == "payload_bytes").expect("it is there").max;
+    let payload_bytes = most as usize;
+    let limits = Limits { payload_bytes, ..Limits::default() };
+    let mut largest = 0;
+    for mode in Mode::ALL {
+        let mut fixture = Fixture::with(&limits, MediaConfig::default());
+        let room = fixture.room();
+        let mut speaker = fixture.join(room, mode);
+        let listener = fixture.join(room, mode);
+        let packet = speaker.packet(1, &vec![0xAB; payload_bytes]);
+        let sent = fixture.send(speaker.address, &packet);
+        let copy = &sent[0].2;
+        assert!(copy.len() <= SENT_BYTES_MAX, "{} bytes in {}", copy.len(), mode.name());
+        assert!(listener.open(copy).ends_with(&vec![0xAB; payload_bytes]), "{}", mode.name());
+        largest = largest.max(copy.len());
+        let packet = speaker.packet(2, &vec![0xAB; payload_bytes + 1]);
+        assert_eq!(fixture.refused(speaker.address, &packet), DropReason::TooLarge);
+    }
+    assert_eq!(largest, SENT_BYTES_MAX, "no room is given away");
+}
+
 // Clauses: V4.10
 #[test]
 fn of_the_senders_header_only_level_and_flags_are_kept() {

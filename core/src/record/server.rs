@@ -14,6 +14,7 @@ use crate::entropy::Entropy;
 use crate::ids::{ConnId, ControlId, RelayId};
 use crate::media::command::RelayEvent;
 use crate::output::{Output, Plane};
+use crate::parking::ParkingCounts;
 use crate::reasons::Refused;
 use crate::server::Server;
 use crate::time::Timestamp;
@@ -227,6 +228,11 @@ impl RecordedServer {
     /// See [`Server::note_paced`]. It only counts, so that nothing is recorded of it.
     pub const fn note_paced(&mut self, connections: u64) {
         self.server.note_paced(connections);
+    }
+
+    /// See [`Server::note_parked`]. It only counts, so that nothing is recorded of it.
+    pub const fn note_parked(&mut self, counts: ParkingCounts) {
+        self.server.note_parked(counts);
     }
 
     /// See [`Server::note_not_allowed`]. It only counts, so that nothing is recorded of it.

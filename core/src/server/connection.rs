@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Server;
 use super::deadlines::Timer;
 use crate::gateway;
-use crate::ids::{ConnId, MemberId};
+use crate::ids::{ConnId, MemberId, Network};
 use crate::lvsp;
 use crate::output::{Event, Output, Plane, Shutdown};
 use crate::reasons::{CloseReason, Refused};
@@ -18,17 +18,13 @@ use crate::time::Timestamp;
 use crate::transport::{Stage, Transport, TransportConfig, TransportEvent};
 use crate::wire::close;
 
-/// What an address is counted by: all of IPv4, the /64 of IPv6.
+/// What an address is counted by, on each plane.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct AddressKey(bool, u64);
+pub(super) struct AddressKey(bool, Network);
 
 impl AddressKey {
     pub(super) fn new(plane: Plane, ip: IpAddr) -> Self {
-        let number = match ip.to_canonical() {
-            IpAddr::V4(v4) => u64::from(u32::from(v4)),
-            IpAddr::V6(v6) => u64::try_from(u128::from(v6) >> 64).unwrap_or(u64::MAX),
-        };
-        Self(plane == Plane::Control, number)
+        Self(plane == Plane::Control, Network::of(ip))
     }
 
     fn is_of(self, plane: Plane) -> bool {
@@ -130,11 +126,25 @@ impl Server {
         Ok(conn)
     }
 
+    /// Whether the address of a gateway client has room in its share of those that have not
+    /// identified ([`unauthenticated_per_address`](crate::limits::Limits::unauthenticated_per_address)).
+    /// Who comes without it is refused, or waits with the host ([`Parking`](crate::parking::Parking)).
+    #[must_use]
+    pub fn has_room_for(&self, peer: SocketAddr) -> bool {
+        let key = AddressKey::new(Plane::Gateway, peer.ip());
+        self.unidentified_of(key) < self.config.limits.unauthenticated_per_address
+    }
+
+    fn unidentified_of(&self, key: AddressKey) -> usize {
+        self.unauthenticated.get(&key).copied().unwrap_or(0)
+    }
+
     fn admit(&mut self, now: Timestamp, plane: Plane, peer: SocketAddr) -> Result<(), Refused> {
         if !self.takes_connections() {
             return Err(Refused::Draining);
         }
         let key = AddressKey::new(plane, peer.ip());
+        let unidentified = self.unidentified_of(key);
         let limits = &self.config.limits;
         let counts = &mut self.stats.limits;
         if let Some(failures) = self.failures.get(&key) {
@@ -155,7 +165,7 @@ impl Server {
             }
             Plane::Gateway => (limits.unauthenticated, limits.unauthenticated_per_address),
         };
-        if self.unauthenticated.get(&key).is_some_and(|count| *count >= per_address) {
+        if unidentified >= per_address {
             match plane {
                 Plane::Control => counts.control_unauthenticated_per_address += 1,
                 Plane::Gateway => counts.unauthenticated_per_address += 1,

@@ -51,6 +51,7 @@ use crate::entropy::Entropy;
 use crate::ids::{ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::output::{Event, Output};
+use crate::parking::ParkingCounts;
 use crate::slab::Slab;
 use crate::stats::ServerStats;
 use crate::time::Timestamp;
@@ -227,6 +228,14 @@ impl Server {
     /// [`handshakes_per_s`](crate::limits::Limits::handshakes_per_s).
     pub const fn note_paced(&mut self, connections: u64) {
         self.stats.limits.handshakes_per_s += connections;
+    }
+
+    /// Counts connections over their address's share that waited with the host, or did not get to.
+    pub const fn note_parked(&mut self, counts: ParkingCounts) {
+        let limits = &mut self.stats.limits;
+        limits.unauthenticated_per_address += counts.over_share;
+        limits.parked += counts.turned_away;
+        limits.upgrade_ms += counts.too_late;
     }
 
     /// Counts a connection of a chat server that the host refused for where it came from.

@@ -128,7 +128,7 @@ impl Server {
         }
     }
 
-    /// After a Resume without replay (before version 8): the whole state again.
+    /// After a Resume without numbers (before version 8): the whole state again.
     pub(super) fn reintroduce(&mut self, now: Timestamp, id: MemberId) {
         let others = self.others(id);
         let present: Vec<_> = others.iter().filter_map(|other| self.user(*other)).collect();

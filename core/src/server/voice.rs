@@ -158,9 +158,7 @@ impl Server {
     ) {
         if let Some(member) = self.member_of_conn(conn) {
             self.arm_heartbeat(now, conn);
-            if let Some(seq) = seq_ack {
-                self.with_session(member, |session, _| session.acknowledge(seq));
-            }
+            self.with_session(member, |session, _| session.beat(now, seq_ack));
         }
         self.reply(now, conn, &ServerMessage::HeartbeatAck { nonce });
     }

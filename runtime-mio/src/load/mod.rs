@@ -8,14 +8,14 @@
 //! |---|---|
 //! | `shape` | how many of what, and so what has to arrive |
 //! | `pacer`, `stamp` | what is said when, and what it says |
-//! | `run` | what happens in which order: [`Swarm`], [`run`] |
+//! | `run` | what happens in which order: [`Swarm`], [`run()`] |
 //! | `tally` | what counts |
 //! | `process` | what the server's process used meanwhile |
 //! | `report` | what is shown |
 //! | `discord`, `chat`, `door` | members of this server: one kind of [`Swarm`] |
 //! | `ears`, `alarm` | the sockets of a swarm, and waking up in time |
 //!
-//! [`run`] takes any [`Swarm`], so that other servers can be measured by the same clock, load and
+//! [`run()`] takes any [`Swarm`], so that other servers can be measured by the same clock, load and
 //! arithmetic.
 
 mod alarm;
@@ -36,7 +36,7 @@ mod tally;
 pub use discord::Discord;
 pub use door::{Door, Entry};
 pub use ears::{Ears, Reading};
-pub use process::{Link, Process};
+pub use process::{Link, Process, ProcessorTime};
 pub use progress::Progress;
 pub use report::{Joins, Percentiles, Report, Step};
 pub use run::{Plan, Swarm, run};

@@ -10,6 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+/// How the names of lvsp-mio's media threads begin.
+const MEDIA: &str = "media-";
+
+/// Processor time of a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ProcessorTime {
+    /// Of all its threads.
+    pub all: Duration,
+    /// Of those that only forward media, in a server that has such.
+    pub media: Option<Duration>,
+}
+
 /// The process of a server on this machine.
 #[derive(Debug)]
 pub struct Process {
@@ -36,16 +48,20 @@ impl Process {
     ///
     /// # Errors
     /// When the process is gone.
-    pub fn processor_time(&self) -> Result<Duration> {
+    pub fn processor_time(&self) -> Result<ProcessorTime> {
         let threads = self.folder.join("task");
-        let mut sum = Duration::ZERO;
+        let (mut all, mut media) = (Duration::ZERO, None);
         for thread in fs::read_dir(&threads).with_context(|| gone(&threads))? {
+            let folder = thread?.path();
             // A thread may end between the two looks.
-            if let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) {
-                sum += on_processor(&text).with_context(|| format!("schedstat says {text:?}"))?;
+            let Ok(text) = fs::read_to_string(folder.join("schedstat")) else { continue };
+            let time = on_processor(&text).with_context(|| format!("schedstat says {text:?}"))?;
+            all += time;
+            if fs::read_to_string(folder.join("comm")).is_ok_and(|name| name.starts_with(MEDIA)) {
+                media = Some(media.unwrap_or_default() + time);
             }
         }
-        Ok(sum)
+        Ok(ProcessorTime { all, media })
     }
 
     /// Its resident memory, in bytes.
@@ -129,7 +145,7 @@ mod tests {
     fn a_process_has_figures_and_one_that_is_not_there_is_named() {
         let me = Process::of(std::process::id()).unwrap();
         let before = me.processor_time().unwrap();
-        while me.processor_time().unwrap() == before {}
+        while me.processor_time().unwrap().all == before.all {}
         assert!(me.resident_bytes().unwrap() > 1 << 20);
         // The largest process id is below this.
         let error = Process::of(u32::MAX).unwrap_err();

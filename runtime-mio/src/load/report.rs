@@ -83,10 +83,14 @@ pub struct Step {
     pub forwarded_per_s: f64,
     /// From when a frame was due to its arrival at a receiver's socket.
     pub latency_us: Option<Percentiles>,
+    /// From when a frame was sent to its arrival there: without the generator's lateness.
+    pub transit_us: Option<Percentiles>,
     /// From when a frame was due to when the generator sent it.
     pub lateness_us: Percentiles,
     /// Processor time of the server for each forwarded copy.
     pub server_cpu_ns_per_forwarded: Option<f64>,
+    /// The same of its media threads alone: without heartbeats and joins.
+    pub server_media_cpu_ns_per_forwarded: Option<f64>,
     /// Processors that the server kept busy.
     pub server_cores: Option<f64>,
     /// Processor time of the generator for each forwarded copy.
@@ -155,8 +159,10 @@ impl Report {
         let dtx = if self.dtx { " with pauses" } else { "" };
         let reading = if self.receive { "" } else { ", nobody reads" };
         format!(
-            "{members} members in {channels} channels, {speakers} speak{dtx}, payload {payload}, \
-             {mode}{reading}"
+            "{} in {}, {}{dtx}, payload {payload}, {mode}{reading}",
+            many(*members, "member"),
+            many(*channels, "channel"),
+            many(*speakers, "speaker")
         )
     }
 
@@ -203,6 +209,9 @@ impl Step {
         if let Some(latency) = self.latency_us {
             rows.push(("latency", latency.to_string()));
         }
+        if let Some(transit) = self.transit_us {
+            rows.push(("transit", format!("{transit} (from when it was sent)")));
+        }
         rows.push(("lateness", format!("{} (of the generator)", self.lateness_us)));
         if let (Some(cpu), Some(cores)) = (self.server_cpu_ns_per_forwarded, self.server_cores) {
             let words = format!("{cpu:.0} ns of CPU for each forwarded packet, {cores:.3} cores");
@@ -237,6 +246,12 @@ impl Step {
     }
 }
 
+/// So many of something, in words.
+fn many(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// A duration for each of `count`, in nanoseconds; `None` for none.
 pub(super) fn each(time: Duration, count: f64) -> Option<f64> {
     (count > 0.0).then(|| time.as_secs_f64() * 1e9 / count)
@@ -261,8 +276,10 @@ mod tests {
             foreign: 0,
             forwarded_per_s: 495.0,
             latency_us: Some(Percentiles { max: 900, ..lateness_us }),
+            transit_us: None,
             lateness_us,
             server_cpu_ns_per_forwarded: Some(2_100.4),
+            server_media_cpu_ns_per_forwarded: Some(2_000.0),
             server_cores: Some(0.25),
             generator_cpu_ns_per_forwarded: None,
         };
@@ -292,6 +309,7 @@ mod tests {
     fn people_are_told_in_lines() {
         let table = report().table();
         let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines[0], "load      6 members in 1 channel, 2 speakers, payload opus, a_mode");
         assert_eq!(lines[1], "joins     0.50 s, 300 us of server CPU each");
         assert_eq!(
             lines[3],

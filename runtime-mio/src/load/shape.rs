@@ -188,11 +188,11 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_shown() {
-        for text in ["opus", "16", "120", "1340"] {
+        for text in ["opus", "24", "120", "1340"] {
             assert_eq!(Sizes::parse(text).unwrap().to_string(), text);
         }
-        for text in ["15", "1341", "speech", ""] {
-            assert!(Sizes::parse(text).unwrap_err().to_string().contains("16 to 1340"), "{text}");
+        for text in ["23", "1341", "speech", ""] {
+            assert!(Sizes::parse(text).unwrap_err().to_string().contains("24 to 1340"), "{text}");
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Tally {
     pub(super) foreign: u64,
     /// From when a frame was due to when a copy arrived, in microseconds.
     pub(super) latency: Histogram<u64>,
+    /// From when a frame was sent to when a copy arrived, in microseconds.
+    pub(super) transit: Histogram<u64>,
     /// From when a frame was due to when it was sent, in microseconds.
     pub(super) lateness: Histogram<u64>,
 }
@@ -99,6 +101,7 @@ impl Tally {
             repeated: 0,
             foreign: 0,
             latency: histogram(),
+            transit: histogram(),
             lateness: histogram(),
         }
     }
@@ -149,6 +152,7 @@ impl Tally {
         if lane.note(stamp.index) {
             self.heard += 1;
             self.latency.saturating_record(micros(stamp.due, at));
+            self.transit.saturating_record(micros(stamp.sent, at));
         } else {
             self.repeated += 1;
         }
@@ -181,7 +185,8 @@ mod tests {
     fn hear(tally: &mut Tally, listener: usize, speaker: u32, index: u32, due_ms: u64) {
         let mut frame = Vec::new();
         let due = Timestamp::from_millis(due_ms);
-        Stamp { due, speaker, index }.write(60, &mut frame);
+        let sent = due + std::time::Duration::from_micros(50);
+        Stamp { due, sent, speaker, index }.write(60, &mut frame);
         tally.note_heard(listener, due + std::time::Duration::from_micros(250), &frame);
     }
 
@@ -193,7 +198,7 @@ mod tests {
         }
         assert_eq!((tally.heard, tally.repeated, tally.foreign), (6, 3, 0));
         assert_eq!(tally.latency.len(), 6);
-        assert_eq!(tally.latency.max(), 250);
+        assert_eq!((tally.latency.max(), tally.transit.max()), (250, 200));
     }
 
     #[test]

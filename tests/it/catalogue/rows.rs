@@ -239,17 +239,27 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "G2",
         fault: "Sockets that never identify",
-        answer: "A share for each address and a total; over the total the idlest of the fullest address \
-                 makes room, never one that moved lately",
-        keys: &["unauthenticated", "unauthenticated_per_address", "unauthenticated_idle_ms"],
+        answer: "A share for each address, over which newcomers wait unread, each address in a queue of \
+                 its own; and a total, over which the idlest of the fullest address makes room, never one \
+                 that moved lately",
+        keys: &[
+            "unauthenticated",
+            "unauthenticated_per_address",
+            "parked",
+            "unauthenticated_idle_ms",
+        ],
         counters: &["closes.overloaded"],
         tests: &[
             EACH,
             "tests/it/limits.rs::over_the_total_the_idlest_stranger_of_the_fullest_address_makes_room",
             "tests/it/limits.rs::a_share_of_strangers_is_all_that_one_address_gets",
+            "core/src/parking.rs::addresses_take_turns_and_those_without_room_are_passed_over",
+            "core/src/parking.rs::over_the_limit_the_fullest_address_makes_place_for_those_with_fewer",
+            "tests/runtimes/scenarios.rs#all_back_at_once",
+            "tests/runtimes/scenarios.rs#crowded_address",
             "tests/live/main.rs#hostile",
         ],
-        missing: "over its share an address is refused and does not wait in the backlog",
+        ..NOTHING
     },
     Row {
         id: "G3",
@@ -263,9 +273,10 @@ pub(super) const ROWS: &[Row] = &[
         id: "G4",
         fault: "Descriptors run out",
         answer: "256 are kept from gateway connections, one in reserve turns a newcomer away at once, \
-                 and accepting rests for 100 ms",
+                 and accepting rests for 100 ms; who is parked gives up its own first",
         tests: &[
             "runtime-mio/src/accept.rs::a_few_descriptors_are_kept_for_everything_else",
+            "runtime-mio/src/accept.rs::who_is_parked_comes_at_the_pace_and_leaves_descriptors_to_others",
             "runtime-mio/tests/descriptors.rs::a_server_without_descriptors_turns_newcomers_away_and_lives_on",
             "tests/live/main.rs#faults",
         ],
