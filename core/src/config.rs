@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::auth::ControlSecret;
 use crate::crypto::provider::{CipherProvider, ProviderError};
+use crate::ids::RelayId;
 use crate::limits::{LimitError, Limits};
 
 /// Everything that a `Server` is told at its start.
@@ -165,6 +166,9 @@ pub enum ConfigError {
     /// No relay address.
     #[error("at least one relay address is needed")]
     NoRelay,
+    /// More relays than there can be.
+    #[error("{0} relay addresses are too many: at most {most} can be served", most = RelayId::MOST)]
+    TooManyRelays(usize),
     /// A relay address that clients cannot send to.
     #[error(
         "relay address {0} is not usable: give the IPv4 address and UDP port that clients reach"
@@ -225,6 +229,9 @@ impl Config {
         self.media.cipher_provider.provider()?;
         if self.relays.is_empty() {
             return Err(ConfigError::NoRelay);
+        }
+        if self.relays.len() > RelayId::MOST {
+            return Err(ConfigError::TooManyRelays(self.relays.len()));
         }
         for address in &self.relays {
             let ip = address.ip();

@@ -125,6 +125,71 @@ impl MemberId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RelayId(pub u16);
 
+impl RelayId {
+    /// As many relays as a configuration may name.
+    pub const MOST: usize = 64;
+}
+
+/// Some of the relays of a configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct RelaySet(pub(crate) u64);
+
+impl RelaySet {
+    /// None of them.
+    pub const EMPTY: Self = Self(0);
+
+    /// Adds a relay. One beyond [`RelayId::MOST`] is in no set.
+    #[must_use]
+    pub const fn with(self, relay: RelayId) -> Self {
+        Self(self.0 | Self::bit(relay))
+    }
+
+    /// Takes a relay away.
+    #[must_use]
+    pub const fn without(self, relay: RelayId) -> Self {
+        Self(self.0 & !Self::bit(relay))
+    }
+
+    /// Whether the relay is one of them.
+    #[must_use]
+    pub const fn contains(self, relay: RelayId) -> bool {
+        self.0 & Self::bit(relay) != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// The relays, in order.
+    pub fn iter(self) -> impl Iterator<Item = RelayId> {
+        (0..64).map(RelayId).filter(move |relay| self.contains(*relay))
+    }
+
+    const fn bit(relay: RelayId) -> u64 {
+        if (relay.0 as usize) < RelayId::MOST { 1 << relay.0 } else { 0 }
+    }
+}
+
+impl FromIterator<RelayId> for RelaySet {
+    fn from_iter<I: IntoIterator<Item = RelayId>>(relays: I) -> Self {
+        relays.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
+impl fmt::Debug for RelaySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|relay| relay.0)).finish()
+    }
+}
+
 /// A chat server, by its position in [`crate::config::Config::control_clients`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ControlId(pub u16);

@@ -374,6 +374,10 @@ limits! {
 
     // --- media plane ---
 
+    /// Legs of one channel on its relay. Where there are several relays, further ones go to the relay
+    /// that has the fewest of them, and what is said is handed from one relay to the others.
+    legs_per_relay: usize = 1_000, 2..=20_000,
+        counts "legs opened on another relay";
     /// Discovery replies to one session before the rate below applies.
     discovery_burst: u64 = 16, 1..=10_000,
         counts "requests unanswered";

@@ -7,6 +7,7 @@
 
 use crate::limits::Limits;
 use crate::lvsp::outbox;
+use crate::media::Handovers;
 use crate::stats::Census;
 
 /// A TCP connection over TLS with its WebSocket, beside what waits to be written and read.
@@ -104,6 +105,8 @@ impl Ceiling {
         let outputs = limits.outputs + OUTPUTS_EACH * limits.members_per_channel;
         ceiling.add("actions for the host", "outputs, members_per_channel", outputs, OUTPUT_BYTES);
         ceiling.add("batches of datagrams", "", relays, BATCH_BYTES);
+        // One that is filled and one that is emptied.
+        ceiling.add("packets from other relays", "", 2 * relays, Handovers::BYTES);
         ceiling
     }
 

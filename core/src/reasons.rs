@@ -140,7 +140,11 @@ reasons! {
         OverBitrate => "over_bitrate",
         /// A copy whose receiver has used up its key.
         KeyExhausted => "key_exhausted",
-        /// A copy that was not filled into a batch.
+        /// A packet that was not handed to another relay of its room, because that had no room for it.
+        NotHandedOver => "not_handed_over",
+        /// A packet that another relay handed over for a room that has no leg here any more.
+        RoomGone => "room_gone",
+        /// A copy that was not filled into a batch, or a packet that the host did not hand over.
         Unfilled => "unfilled",
         /// A copy that the socket refused.
         SocketFull => "socket_full",

@@ -18,6 +18,10 @@ pub struct RelayStats {
     pub packets_out: u64,
     /// Bytes of those copies, UDP payload.
     pub bytes_out: u64,
+    /// Packets handed to other relays that have legs of the same room, once for each of them.
+    pub handovers_out: u64,
+    /// Packets that other relays handed over.
+    pub handovers_in: u64,
     /// Discovery replies sent.
     pub discovery_replies: u64,
     /// Legs moved to another address.

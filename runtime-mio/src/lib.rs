@@ -2,7 +2,7 @@
 //!
 //! One control thread (`control_thread`) owns the listeners, every TCP connection and the
 //! `Server`; one media thread for each relay (`media_thread`) owns a UDP socket and a `Relay`.
-//! Between them lie bounded queues (`queue`). Work per wake-up is bounded ([`Budgets`]), so that
+//! Between them lie bounded queues (`queue`, `handovers`). Work per wake-up is bounded ([`Budgets`]), so that
 //! no plane starves another, and counted ([`Watch`]). There is no protocol in this crate: a line
 //! that mentions an opcode belongs into the core.
 //!
@@ -21,6 +21,7 @@ mod control_thread;
 pub mod demo;
 pub mod development;
 mod entropy;
+mod handovers;
 mod inherited;
 pub mod load;
 mod logging;

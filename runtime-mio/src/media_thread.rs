@@ -1,7 +1,7 @@
 //! A media thread: one UDP socket and its `Relay`.
 //!
-//! Order of each turn: take datagrams from the socket, then apply every command that was queued
-//! before, then handle the datagrams. So a datagram that a command provoked never comes before it.
+//! Order of each turn: take datagrams from the socket and packets from other relays, then apply every
+//! command that was queued before, then handle them. So what a command provoked never comes before it.
 //! When a turn's budget of commands does not reach, the datagrams wait for the rest of them.
 //!
 //! Overload is met at the input: what is older than the latency budget is not opened.
@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Coalescer, Filled, Flights, Outbox, Sent, Unsent};
+use lvsp_core::media::{Coalescer, Filled, Flights, Handovers, Outbox, Sent, Unsent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock;
+use crate::handovers::{Inbox, hand_over};
 use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::sys::{self, Received};
@@ -45,6 +46,11 @@ pub(crate) struct MediaThread {
     /// Datagrams that were received and not handled yet.
     received: Received,
     received_at: Timestamp,
+    /// What other relays hand to this one, and what was taken of it and not handled yet.
+    inbox: Arc<Inbox>,
+    handed: Handovers,
+    /// By relay, where what is said here goes.
+    inboxes: Vec<Arc<Inbox>>,
     outbox: Outbox,
     coalescer: Coalescer,
     /// Commands that were taken from the queue and not applied yet.
@@ -83,6 +89,7 @@ impl MediaThread {
         poll.registry().register(&mut parts.socket, SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let commands = Queue::new(parts.commands, Arc::clone(&waker));
+        let inbox = Inbox::new(Arc::clone(&waker));
         let mut outbox = Outbox::new(parts.latency);
         if !sys::segments(&parts.socket) {
             outbox.stop_joining();
@@ -99,6 +106,9 @@ impl MediaThread {
             counters: parts.counters,
             received: Received::new(),
             received_at: Timestamp::ZERO,
+            inbox,
+            handed: Handovers::new(),
+            inboxes: Vec::new(),
             outbox,
             coalescer: Coalescer::new(parts.coalesce),
             taken: VecDeque::new(),
@@ -107,6 +117,16 @@ impl MediaThread {
             sink: parts.sink,
         };
         Ok((thread, commands, waker))
+    }
+
+    /// Where other relays put what is for the legs here.
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
+    }
+
+    /// Tells where the inboxes of all relays are, in their order.
+    pub(crate) fn set_inboxes(&mut self, inboxes: Vec<Arc<Inbox>>) {
+        self.inboxes = inboxes;
     }
 
     /// Serves until the stop flag is set and the thread woken.
@@ -135,7 +155,7 @@ impl MediaThread {
 
     /// How long the poll may sleep.
     fn timeout(&self, readable: bool) -> Option<Duration> {
-        let waits = self.received.len() > 0 || !self.taken.is_empty();
+        let waits = self.received.len() > 0 || !self.handed.is_empty() || !self.taken.is_empty();
         if readable || waits || (self.has_news && self.unsent.is_none()) {
             return Some(Duration::ZERO);
         }
@@ -145,30 +165,36 @@ impl MediaThread {
     /// One turn; whether the socket may have more.
     fn turn(&mut self, readable: bool) -> bool {
         let mut more = readable;
-        let (mut datagrams, mut commands) = (0, 0);
+        let (mut datagrams, mut handovers, mut commands) = (0, 0, 0);
         loop {
             // Only when no command is left of those taken before: the queue is then emptied behind
             // this, so that every command from before these datagrams is taken.
             if more && self.received.len() == 0 && self.taken.is_empty() {
                 more = self.receive(self.budgets.datagrams - datagrams);
             }
+            if self.handed.is_empty() && self.taken.is_empty() {
+                self.inbox.take_all(&mut self.handed);
+            }
             commands += self.obey(self.budgets.commands - commands);
-            if !self.taken.is_empty() || self.received.len() == 0 {
+            let idle = self.received.len() == 0 && self.handed.is_empty();
+            if !self.taken.is_empty() || idle {
                 break;
             }
             datagrams += self.received.len();
             self.forward();
-            if datagrams >= self.budgets.datagrams {
+            handovers += self.pass_on(self.budgets.handovers - handovers);
+            if datagrams >= self.budgets.datagrams || handovers >= self.budgets.handovers {
                 break;
             }
         }
-        self.coalescer.note((self.clock)(), datagrams);
+        self.coalescer.note((self.clock)(), datagrams + handovers);
         let unsent = self.send();
         self.note(unsent);
         let events = self.report();
         self.save();
         self.counters.note_turn();
         self.counters.datagrams.note(datagrams);
+        self.counters.handovers.note(handovers);
         self.counters.commands.note(commands);
         self.counters.events.note(events);
         more
@@ -207,14 +233,18 @@ impl MediaThread {
 
     /// Handles what was received.
     fn forward(&mut self) {
-        let Self { relay, socket, received, outbox, clock, .. } = self;
-        let mut unsent = Unsent::default();
+        let Self { relay, socket, received, outbox, clock, inboxes, .. } = self;
+        let (mut unsent, mut not_handed_over) = (Unsent::default(), 0);
         let mut now = clock();
         for (age, from, packet) in received.datagrams() {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
             let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
+            // The other threads work on it meanwhile.
+            if let Some((to, handover)) = fanout.take_handover() {
+                not_handed_over += hand_over(inboxes, to, &handover);
+            }
             // What is answered although it is late is not to be found late again.
             let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
@@ -224,7 +254,31 @@ impl MediaThread {
             }
         }
         received.clear();
+        self.relay.note_not_handed_over(not_handed_over);
         self.note(unsent);
+    }
+
+    /// Gives up to `most` packets of other relays to the legs here; how many it were.
+    fn pass_on(&mut self, most: usize) -> usize {
+        if self.handed.is_empty() {
+            return 0;
+        }
+        let Self { relay, socket, handed, outbox, clock, .. } = self;
+        let (mut unsent, mut count) = (Unsent::default(), 0);
+        let mut now = clock();
+        while count < most
+            && let Some(handover) = handed.take()
+        {
+            count += 1;
+            let mut fanout = relay.handle_handover(now, &handover);
+            let arrival = handover.arrival();
+            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
+                unsent += outbox.send(*clock, |flights| give(socket, flights));
+                now = clock();
+            }
+        }
+        self.note(unsent);
+        count
     }
 
     fn send(&mut self) -> Unsent {

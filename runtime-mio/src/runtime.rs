@@ -251,7 +251,7 @@ impl Runtime {
         let relay_events = Queue::new(EVENT_QUEUE, Arc::clone(&waker));
         let stop_media = Arc::new(AtomicBool::new(false));
         let mut relays = Vec::new();
-        let mut media = Vec::new();
+        let mut media: Vec<(MediaThread, Arc<Waker>)> = Vec::new();
         let mut public = Vec::new();
         let mut media_counters = Vec::new();
         let mut media_addresses = Vec::new();
@@ -280,6 +280,10 @@ impl Runtime {
             relays.push(commands);
             media.push((thread, waker));
             media_counters.push(counters);
+        }
+        let inboxes = media.iter().map(|(thread, _)| thread.inbox()).collect::<Vec<_>>();
+        for (thread, _) in &mut media {
+            thread.set_inboxes(inboxes.clone());
         }
         let connections_max = accept::connections_max(sys::descriptors_max());
         if connections_max < options.limits.sessions {

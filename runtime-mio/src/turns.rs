@@ -24,6 +24,8 @@ pub struct Budgets {
     pub write_bytes: usize,
     /// Datagrams that a media thread takes from its socket and handles.
     pub datagrams: usize,
+    /// Packets of other relays that a media thread handles.
+    pub handovers: usize,
     /// Commands that a media thread applies.
     pub commands: usize,
     /// Events that a media thread reports.
@@ -39,6 +41,7 @@ impl Default for Budgets {
             writes: 1_024,
             write_bytes: 256 * 1024,
             datagrams: 256,
+            handovers: 256,
             commands: 4_096,
             events: 1_024,
         }
@@ -80,6 +83,8 @@ pub struct MediaTurnStats {
     pub turns: u64,
     /// Datagrams taken from the socket and handled.
     pub datagrams: Work,
+    /// Packets of other relays handled.
+    pub handovers: Work,
     /// Commands applied.
     pub commands: Work,
     /// Events reported.
@@ -162,6 +167,7 @@ impl ControlCounters {
 pub(crate) struct MediaCounters {
     turns: AtomicU64,
     pub(crate) datagrams: Tally,
+    pub(crate) handovers: Tally,
     pub(crate) commands: Tally,
     pub(crate) events: Tally,
 }
@@ -175,6 +181,7 @@ impl MediaCounters {
         MediaTurnStats {
             turns: self.turns.load(Ordering::Relaxed),
             datagrams: self.datagrams.read(),
+            handovers: self.handovers.read(),
             commands: self.commands.read(),
             events: self.events.read(),
         }

@@ -162,6 +162,7 @@ fn what_waited_before_the_start_is_taken_a_budget_at_a_time() {
         writes: 1,
         write_bytes: 50,
         datagrams: 10,
+        handovers: 1,
         commands: 1,
         events: 1,
     };

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::entropy::OsEntropy;
 use crate::handle::{Addresses, Handle, Shared, Signals};
+use crate::handovers::Inbox;
 use crate::listeners::Listeners;
 use crate::media::{self, Media};
 use crate::recording::Sink;
@@ -311,6 +312,7 @@ impl Builder {
         let limits = self.config.limits.clone();
         let (events_in, relay_events) = mpsc::channel(RELAY_EVENT_QUEUE);
         let (mut commands, mut questions, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+        let inboxes: Vec<_> = sockets.iter().map(|_| Arc::<Inbox>::default()).collect();
         for (socket, id) in sockets.into_iter().zip(0u16..) {
             udp::configure(&socket);
             let (command, orders) = mpsc::channel(COMMAND_QUEUE);
@@ -321,6 +323,7 @@ impl Builder {
                 commands: orders,
                 events: events_in.clone(),
                 questions: asked,
+                inboxes: inboxes.clone(),
                 clock,
                 latency: limits.media_latency_ms.duration(),
                 coalesce: self.coalesce,

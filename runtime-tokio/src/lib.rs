@@ -51,6 +51,7 @@ mod clock;
 mod control;
 mod entropy;
 mod handle;
+mod handovers;
 mod listeners;
 mod media;
 mod ready;

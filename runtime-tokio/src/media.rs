@@ -1,19 +1,20 @@
 //! A relay's task: one UDP socket and its `Relay`.
 //!
-//! Order of each turn: take datagrams from the socket, then apply every command that was queued
-//! before, then handle the datagrams. So a datagram that a command provoked never comes before it.
+//! Order of each turn: take datagrams from the socket and packets from other relays, then apply every
+//! command that was queued before, then handle them. So what a command provoked never comes before it.
 //! When a turn's budget of commands does not reach, the datagrams wait for the rest of them.
 //!
 //! Overload is met at the input: what is older than the latency budget is not opened.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Coalescer, Filled, Outbox, Unsent};
+use lvsp_core::media::{Coalescer, Filled, Handovers, Outbox, Unsent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use tokio::net::UdpSocket;
@@ -23,11 +24,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock::Clock;
 use crate::handle::RelayFigures;
+use crate::handovers::{Inbox, hand_over};
 use crate::recording::Sink;
 use crate::udp::{self, Received};
 
 /// Datagrams handled in one turn.
 const DATAGRAMS: usize = 128;
+/// Packets of other relays handled in one turn.
+const HANDOVERS: usize = 128;
 /// Commands applied in one turn.
 const COMMANDS: usize = 4_096;
 /// Events reported in one turn.
@@ -51,7 +55,10 @@ pub struct Media {
     clock: Clock,
     received: Received,
     received_at: Timestamp,
-    /// Commands that were queued before the datagrams were received, and are not applied yet.
+    /// What other relays hand to this one, by relay; what was taken of it and not handled yet.
+    inboxes: Vec<Arc<Inbox>>,
+    handed: Handovers,
+    /// Commands that were queued before all this was received, and are not applied yet.
     owed: usize,
     outbox: Outbox,
     coalescer: Coalescer,
@@ -75,6 +82,8 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Receiver<RelayCommand>,
     pub(crate) events: mpsc::Sender<(RelayId, RelayEvent)>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    /// Where packets for other relays go, by relay: this one's is among them.
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) clock: Clock,
     /// How old a datagram may be when its copies are sent.
     pub(crate) latency: Duration,
@@ -116,6 +125,8 @@ impl Media {
             clock: parts.clock,
             received: Received::new(),
             received_at: Timestamp::ZERO,
+            inboxes: parts.inboxes,
+            handed: Handovers::new(),
             owed: 0,
             outbox,
             coalescer: Coalescer::new(parts.coalesce),
@@ -131,25 +142,27 @@ impl Media {
 
     /// One turn; `false` when the server is gone.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
-        let (mut datagrams, mut commands) = (0, 0);
+        let (mut datagrams, mut handovers, mut commands) = (0, 0, 0);
         // Whether something is left that nobody would wake this task for.
         let mut more;
         self.drained = false;
         self.ticking = self.coalescer.wait(self.clock.now()).is_some();
         loop {
             more = self.received.is_empty() && self.receive(cx, DATAGRAMS - datagrams);
+            self.take_handovers(cx);
             let Some(applied) = self.obey(COMMANDS - commands) else { return false };
             commands += applied;
             if self.owed > 0 || commands == COMMANDS {
                 more = true;
                 break;
             }
-            if self.received.is_empty() {
+            if self.received.is_empty() && self.handed.is_empty() {
                 break;
             }
             datagrams += self.received.len();
             self.forward();
-            if datagrams >= DATAGRAMS {
+            handovers += self.pass_on(HANDOVERS - handovers);
+            if datagrams >= DATAGRAMS || handovers >= HANDOVERS {
                 more = true;
                 break;
             }
@@ -222,6 +235,19 @@ impl Media {
         true
     }
 
+    /// Takes what other relays hand to this one; what comes later wakes this task.
+    fn take_handovers(&mut self, cx: &Context<'_>) {
+        if self.inboxes.len() < 2 || !self.handed.is_empty() {
+            return;
+        }
+        if let Some(inbox) = self.inboxes.get(usize::from(self.relay.id().0)) {
+            inbox.take_all(cx, &mut self.handed);
+        }
+        if !self.handed.is_empty() {
+            self.owed = self.commands.len();
+        }
+    }
+
     /// Applies up to `most` commands; how many, or `None` when the server is gone.
     ///
     /// It asks the queue itself and not for a turn at it: the runtime may refuse a turn although
@@ -244,14 +270,18 @@ impl Media {
 
     /// Handles what was received.
     fn forward(&mut self) {
-        let Self { relay, socket, received, outbox, clock, .. } = self;
-        let mut unsent = Unsent::default();
+        let Self { relay, socket, received, outbox, clock, inboxes, .. } = self;
+        let (mut unsent, mut not_handed_over) = (Unsent::default(), 0);
         let mut now = clock.now();
         for (age, from, packet) in received.datagrams() {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
             let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
+            // The other tasks work on it meanwhile.
+            if let Some((to, handover)) = fanout.take_handover() {
+                not_handed_over += hand_over(inboxes, to, &handover);
+            }
             // What is answered although it is late is not to be found late again.
             let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
@@ -261,7 +291,31 @@ impl Media {
             }
         }
         received.clear();
+        self.relay.note_not_handed_over(not_handed_over);
         self.note(unsent);
+    }
+
+    /// Gives up to `most` packets of other relays to the legs here; how many it were.
+    fn pass_on(&mut self, most: usize) -> usize {
+        if self.handed.is_empty() {
+            return 0;
+        }
+        let Self { relay, socket, handed, outbox, clock, .. } = self;
+        let (mut unsent, mut count) = (Unsent::default(), 0);
+        let mut now = clock.now();
+        while count < most
+            && let Some(handover) = handed.take()
+        {
+            count += 1;
+            let mut fanout = relay.handle_handover(now, &handover);
+            let arrival = handover.arrival();
+            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
+                unsent += outbox.send(|| clock.now(), |flights| udp::send(socket, flights));
+                now = clock.now();
+            }
+        }
+        self.note(unsent);
+        count
     }
 
     fn send(&mut self) -> Unsent {

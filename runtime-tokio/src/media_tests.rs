@@ -38,6 +38,7 @@ impl Fixture {
             commands: orders,
             events,
             questions,
+            inboxes: Vec::new(),
             clock: Clock::start(),
             latency: Duration::from_secs(10),
             coalesce: Duration::ZERO,

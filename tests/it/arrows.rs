@@ -20,8 +20,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("gateway", &["wire", "crypto::auth", "crypto::mode", "replay_log"]),
     ("media", &["wire::rtp", "wire::rtcp", "wire::discovery", "crypto"]),
     ("output", &["media::command"]),
-    // What a mark takes is what it is counted by.
-    ("memory", &["lvsp::outbox"]),
+    // What a mark takes is what it is counted by; a list knows its memory.
+    ("memory", &["lvsp::outbox", "media::Handovers"]),
     ("client", &["wire", "crypto", "transport"]),
     // It stands around the machines, as a host does, and nothing of the core uses it.
     ("record", &["server", "media", "output", "command", "wire", "crypto", "transport"]),

@@ -286,6 +286,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("voice_states", || placed_apart(|l| l.voice_states = 1)),
     ("members_per_channel", || placed_together(|l| l.members_per_channel = 1)),
     ("credentials_total_bytes", || placed_together(|l| l.credentials_total_bytes = 1_024)),
+    ("legs_per_relay", || {
+        let mut world = crate::spread::world(2, 2);
+        crate::spread::stage(&mut world, 3);
+        world
+    }),
     ("discovery_burst", || rediscovered(20)),
     ("discovery_per_s", || rediscovered(20)),
     ("ping_per_s", || {

@@ -25,5 +25,6 @@ mod profiles;
 mod resume;
 mod revisions;
 mod roles;
+mod spread;
 mod trace;
 mod world;

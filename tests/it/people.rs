@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use lvsp_core::crypto::cipher::{Cipher, MediaKey};
 use lvsp_core::crypto::mode::Mode;
+use lvsp_core::ids::RelayId;
 use lvsp_core::output::Plane;
 use serde_json::{Value, json};
 
@@ -77,6 +78,8 @@ pub(crate) struct Voice {
     pub(crate) peer: PeerId,
     pub(crate) ticket: Ticket,
     pub(crate) ssrc: u32,
+    /// Where its media goes.
+    pub(crate) relay: RelayId,
     pub(crate) address: SocketAddr,
     pub(crate) mode: Mode,
     cipher: Cipher,
@@ -107,12 +110,16 @@ pub(crate) fn connect(world: &mut World, ticket: Ticket, version: u8, mode: Mode
     let ssrc = u32::try_from(ready["d"]["ssrc"].as_u64().expect("a number")).expect("32 bits");
     let port = 40_000 + u16::try_from(ticket.user % 10_000).expect("below 10,000");
     let address = SocketAddr::new(HOST, port);
-    discover(world, ssrc, address);
+    // Relay n listens on the first one's port + n.
+    let at = ready["d"]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    let relay = RelayId(at.expect("a port") - 50_000);
+    discover(world, relay, ssrc, address);
     let cipher = select(world, peer, address, mode);
     Voice {
         peer,
         ticket,
         ssrc,
+        relay,
         address,
         mode,
         cipher,
@@ -122,11 +129,11 @@ pub(crate) fn connect(world: &mut World, ticket: Ticket, version: u8, mode: Mode
     }
 }
 
-fn discover(world: &mut World, ssrc: u32, address: SocketAddr) {
+fn discover(world: &mut World, relay: RelayId, ssrc: u32, address: SocketAddr) {
     let mut request = vec![0, 1, 0, 70];
     request.extend(ssrc.to_be_bytes());
     request.resize(74, 0);
-    let replies = world.datagram(address, request);
+    let replies = world.datagram_to(relay, address, request);
     assert_eq!(replies.len(), 1);
     let (to, reply) = &replies[0];
     assert_eq!((*to, reply.len()), (address, 74));
@@ -188,7 +195,7 @@ impl Voice {
         payload: &[u8],
     ) -> Vec<(SocketAddr, Vec<u8>)> {
         let packet = self.packet(payload);
-        world.datagram(self.address, packet)
+        world.datagram_to(self.relay, self.address, packet)
     }
 
     /// What this client makes of the datagrams that were sent to it: SSRC, sequence, payload.

@@ -1,4 +1,4 @@
-//! A server, its relay and any number of scripted peers, in virtual time and without sockets.
+//! A server, its relays and any number of scripted peers, in virtual time and without sockets.
 //!
 //! Peers speak literal JSON over the client role of the transport, so that what is asserted here is
 //! independent of the core's own codecs. Nothing sleeps: [`World::advance`] moves the clock from
@@ -11,9 +11,9 @@ use std::time::Duration;
 use lvsp_core::config::{Config, ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
-use lvsp_core::ids::{ConnId, RelayId};
+use lvsp_core::ids::{ConnId, RelayId, RelaySet};
 use lvsp_core::limits::{LimitCounts, Limits};
-use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::media::{Filled, Handovers, Relay, TransmitBatch};
 use lvsp_core::output::{Event, Output, Plane, Shutdown};
 use lvsp_core::server::Server;
 use lvsp_core::time::Timestamp;
@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) server: Server,
     pub(crate) relay: Relay,
+    /// The others, where the configuration names more than one.
+    pub(crate) other_relays: Vec<Relay>,
     pub(crate) events: Vec<Event>,
     peers: Vec<Peer>,
     batch: TransmitBatch,
@@ -87,12 +89,16 @@ impl World {
             limits: Limits::default(),
         };
         change(&mut config);
-        let relay = Relay::new(RelayId(0), &config.limits, config.media);
+        let mut ids = (0u16..).map(RelayId).take(config.relays.len());
+        let relay = |id| Relay::new(id, &config.limits, config.media);
+        let first = ids.next().map(relay).expect("a relay");
+        let other_relays = ids.map(relay).collect();
         let server = Server::new(config, Box::new(SeededEntropy::new(7)), now).expect("valid");
         Self {
             now,
             server,
-            relay,
+            relay: first,
+            other_relays,
             events: Vec::new(),
             peers: Vec::new(),
             batch: TransmitBatch::new(),
@@ -141,9 +147,11 @@ impl World {
             for at in 0..self.peers.len() {
                 idle &= !self.carry(at);
             }
-            while let Some(event) = self.relay.poll_event() {
-                self.server.handle_relay_event(self.now, RelayId(0), event);
-                idle = false;
+            for relay in [&mut self.relay].into_iter().chain(&mut self.other_relays) {
+                while let Some(event) = relay.poll_event() {
+                    self.server.handle_relay_event(self.now, relay.id(), event);
+                    idle = false;
+                }
             }
             if idle {
                 return;
@@ -159,8 +167,8 @@ impl World {
             match output {
                 Output::Write(_) => {}
                 Output::Relay(relay, command) => {
-                    assert_eq!(relay, RelayId(0));
-                    self.relay.handle_command(self.now, command);
+                    let now = self.now;
+                    self.relay_of(relay).handle_command(now, command);
                 }
                 Output::Close { conn, how } => {
                     if let Some(peer) = self.peers.iter_mut().find(|peer| peer.conn == conn) {
@@ -255,10 +263,20 @@ impl World {
         self.pump();
     }
 
-    /// How often each limit was reached, in the server and in its relay.
+    /// A relay by its id.
+    pub(crate) fn relay_of(&mut self, id: RelayId) -> &mut Relay {
+        match usize::from(id.0).checked_sub(1) {
+            None => &mut self.relay,
+            Some(at) => &mut self.other_relays[at],
+        }
+    }
+
+    /// How often each limit was reached, in the server and in its relays.
     pub(crate) fn counts(&self) -> LimitCounts {
         let mut counts = self.server.stats().limits;
-        counts.add(&self.relay.stats().limits);
+        for relay in [&self.relay].into_iter().chain(&self.other_relays) {
+            counts.add(&relay.stats().limits);
+        }
         counts
     }
 
@@ -311,17 +329,41 @@ impl World {
         self.server.outbound(self.peers[peer.0].conn).len()
     }
 
-    /// Gives a datagram to the relay; what it sends in turn.
+    /// Gives a datagram to the first relay; what is sent in turn.
     pub(crate) fn datagram(
         &mut self,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    ) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.datagram_to(RelayId(0), from, bytes)
+    }
+
+    /// Gives a datagram to a relay; what that and the others send in turn.
+    pub(crate) fn datagram_to(
+        &mut self,
+        id: RelayId,
         from: SocketAddr,
         mut bytes: Vec<u8>,
     ) -> Vec<(SocketAddr, Vec<u8>)> {
         self.batch.clear();
-        {
-            let mut fanout = self.relay.handle_datagram(self.now, from, &mut bytes);
-            assert_eq!(fanout.fill(&mut self.batch), Filled::Done, "small rooms fit");
+        let now = self.now;
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut fanout = self.relay_of(id).handle_datagram(now, from, &mut bytes);
+        let mut handed = Handovers::new();
+        let mut others = RelaySet::EMPTY;
+        if let Some((to, handover)) = fanout.take_handover() {
+            assert!(!to.contains(id), "nothing is handed to the relay that has it");
+            assert!(to.iter().all(|_| handed.push(&handover)), "there is room");
+            others = to;
         }
+        assert_eq!(fanout.fill(&mut batch), Filled::Done, "small rooms fit");
+        drop(fanout);
+        for other in others.iter() {
+            let handover = handed.take().expect("one for each");
+            let mut fanout = self.relay_of(other).handle_handover(now, &handover);
+            assert_eq!(fanout.fill(&mut batch), Filled::Done, "small rooms fit");
+        }
+        self.batch = batch;
         let sent = self.batch.entries().map(|copy| (copy.address, copy.bytes.to_vec())).collect();
         self.pump();
         sent

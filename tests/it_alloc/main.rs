@@ -12,8 +12,11 @@ mod worlds;
 
 use lvsp_benches::Room;
 use lvsp_core::crypto::mode::Mode;
-use lvsp_core::media::TransmitBatch;
+use lvsp_core::ids::{RelayId, RelaySet};
+use lvsp_core::media::command::RelayCommand;
+use lvsp_core::media::{Filled, Handovers, TransmitBatch};
 use lvsp_core::reasons::DropReason;
+use lvsp_core::time::Timestamp;
 use lvsp_core::wire::discovery;
 
 const WARM_UP: usize = 1_000;
@@ -50,6 +53,51 @@ fn the_media_path_touches_no_heap_in_any_mode() {
             assert!(stats.drops.of(reason) > 100, "{} was met", reason.name());
         }
     }
+}
+
+#[test]
+fn a_packet_is_handed_over_and_taken_without_touching_the_heap() {
+    let (mut speaking, mut listening) = (
+        Room::new(Mode::Aes256GcmRtpSize, LISTENERS),
+        Room::new(Mode::Aes256GcmRtpSize, LISTENERS),
+    );
+    // The same room at two relays: the one that speaks shares it with the other.
+    let others = RelaySet::EMPTY.with(RelayId(1));
+    let (room, _) = speaking.relay.shed_by_room().next().expect("it has legs");
+    let share = RelayCommand::Share { room, others };
+    speaking.relay.handle_command(Timestamp::ZERO, share);
+    let mut batch = TransmitBatch::new();
+    let mut lists = [Handovers::new(), Handovers::new()];
+    let mut packets: Vec<_> = (0..WARM_UP + PACKETS).map(|_| speaking.packet()).collect();
+    let mut run = |packets: &mut [Vec<u8>]| {
+        for (n, packet) in packets.iter_mut().enumerate() {
+            let now = Timestamp::from_millis(n as u64);
+            let mut fanout = speaking.relay.handle_datagram(now, speaking.speaker, packet);
+            let (_, handover) = fanout.take_handover().expect("it is shared");
+            assert!(lists[0].push(&handover), "there is room");
+            drop(fanout);
+            // Every so often, as a thread that has other things to do.
+            if n % 8 == 7 {
+                lists.swap(0, 1);
+                while let Some(handover) = lists[1].take() {
+                    let mut fanout = listening.relay.handle_handover(now, &handover);
+                    while let Filled::BatchFull = fanout.fill(&mut batch) {
+                        batch.clear();
+                    }
+                }
+                batch.clear();
+            }
+        }
+    };
+    let mut measured = packets.split_off(WARM_UP);
+    run(&mut packets);
+    let info = allocation_counter::measure(|| run(&mut measured));
+    let figures = (info.count_total, info.count_current, info.bytes_total, info.bytes_current);
+    assert_eq!(figures, (0, 0, 0, 0));
+    let (here, there) = (speaking.relay.stats(), listening.relay.stats());
+    assert_eq!(here.handovers_out, (WARM_UP + PACKETS) as u64, "they were really handed over");
+    // The first leg there is no speaker's: it hears as well.
+    assert_eq!(there.packets_out, here.handovers_out * u64::from(LISTENERS + 1));
 }
 
 /// What else arrives at a relay.

@@ -13,6 +13,7 @@ use crate::peers::chat_servers;
 /// What a server is started with.
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
+    pub(crate) relays: u16,
     /// Where recordings go.
     pub(crate) record: PathBuf,
 }
@@ -56,7 +57,7 @@ fn start_mio(setup: Setup) -> Running {
         gateway: ANY,
         media: ANY,
         public_ip: Ipv4Addr::LOCALHOST,
-        relays: 1,
+        relays: setup.relays,
         endpoint: None,
         tls: None,
         control_clients: chat_servers(),
@@ -100,9 +101,13 @@ fn serve_in_tokio(setup: Setup, runtime: tokio::runtime::Runtime, split: bool) -
         control_grace: GRACE,
         drain: Duration::ZERO,
         limits: setup.limits,
-        ..Config::new(String::new(), vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)])
+        ..Config::new(
+            String::new(),
+            vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0); setup.relays.into()],
+        )
     };
-    let builder = lvsp_tokio::Builder::new(config).control(ANY).gateway(ANY).media(ANY);
+    let builder = lvsp_tokio::Builder::new(config).control(ANY).gateway(ANY);
+    let builder = (0..setup.relays).fold(builder, |builder, _| builder.media(ANY));
     let (server, handle) = {
         let _inside = runtime.enter();
         builder.record(setup.record).bind().expect("free ports")

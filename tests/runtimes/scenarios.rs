@@ -3,6 +3,7 @@
 //! Each run is recorded, and each recording is fed to a new `Server` or `Relay`, which has to
 //! answer the same, byte for byte.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
 
 use lvsp_core::client::{ChatEvent, VoiceEvent};
@@ -24,14 +25,15 @@ pub(crate) const CEM: u64 = 1_003;
 struct Scenario {
     name: &'static str,
     limits: fn(&mut Limits),
+    relays: u16,
     play: fn(&mut Stage),
 }
 
 const fn scenario(name: &'static str, play: fn(&mut Stage)) -> Scenario {
-    Scenario { name, limits: |_| (), play }
+    Scenario { name, limits: |_| (), relays: 1, play }
 }
 
-const TABLE: [Scenario; 12] = [
+const TABLE: [Scenario; 13] = [
     scenario("join", join),
     scenario("talk", talk),
     scenario("leave", leave),
@@ -42,18 +44,27 @@ const TABLE: [Scenario; 12] = [
     Scenario {
         name: "slow reader",
         limits: |limits| limits.outbound_age_ms = Millis(300),
+        relays: 1,
         play: slow_reader,
     },
     scenario("oversized frame", oversized_frame),
     scenario("garbage datagrams", garbage_datagrams),
     Scenario {
+        name: "a channel on two relays",
+        limits: |limits| limits.legs_per_relay = 2,
+        relays: 2,
+        play: two_relays,
+    },
+    Scenario {
         name: "all back at once",
         limits: |limits| limits.unauthenticated_per_address = 8,
+        relays: 1,
         play: all_back_at_once,
     },
     Scenario {
         name: "crowded address",
         limits: |limits| (limits.unauthenticated_per_address, limits.parked) = (8, 50),
+        relays: 1,
         play: crowded_address,
     },
 ];
@@ -61,16 +72,16 @@ const TABLE: [Scenario; 12] = [
 #[test]
 fn every_scenario_goes_the_same_in_every_runtime_and_can_be_replayed() {
     for driver in &DRIVERS {
-        for Scenario { name, limits, play } in &TABLE {
+        for Scenario { name, limits, relays, play } in &TABLE {
             // Seen when it fails.
             println!("{}: {name}", driver.name);
             let folder = tempfile::tempdir().expect("a folder");
             let mut all = patient_limits();
             limits(&mut all);
-            let mut stage = Stage::open(driver, all, folder.path());
+            let mut stage = Stage::open(driver, all, *relays, folder.path());
             play(&mut stage);
             stage.close();
-            for machine in ["server", "relay-0"] {
+            for machine in ["server", "relay-0", "relay-1"].iter().take(1 + usize::from(*relays)) {
                 let path = folder.path().join(machine).with_extension("lvsprec");
                 let recording = std::fs::read(path).expect("a recording");
                 let replayed =
@@ -271,6 +282,38 @@ fn garbage_datagrams(stage: &mut Stage) {
     stage.heard_by(BOB, &[ANN]);
     let answer = stranger.recv(&mut [0; 2_048]);
     assert!(answer.is_err(), "strangers get no answer");
+}
+
+/// More members than one relay takes: everybody hears everybody, once.
+fn two_relays(stage: &mut Stage) {
+    const ROUNDS: usize = 20;
+    let users = [ANN, BOB, CEM, 1_004, 1_005];
+    for user in users {
+        stage.join(user, CHANNEL);
+    }
+    let ports: BTreeSet<_> = users.iter().filter_map(|user| stage.voices[user].media).collect();
+    assert_eq!(ports.len(), 2, "one socket for each relay");
+    for _ in 0..ROUNDS {
+        for speaker in users {
+            let listeners = users.iter().copied().filter(|user| *user != speaker);
+            stage.heard_at_once(speaker, &listeners.collect::<Vec<_>>());
+        }
+    }
+    for listener in users {
+        for speaker in users {
+            let heard = stage.voices[&listener].frames.iter();
+            let heard = heard.filter(|frame| frame.user == Some(user(speaker))).count();
+            let expected = if listener == speaker { 0 } else { ROUNDS };
+            assert_eq!(heard, expected, "{listener} hears {speaker}");
+        }
+    }
+    // Sharing ends when those at the other relay leave.
+    for gone in [CEM, 1_004, 1_005] {
+        stage.chat.remove(gone);
+        stage.wait("the end of a call", |stage| stage.voices[&gone].closed());
+    }
+    stage.heard_by(ANN, &[BOB]);
+    stage.heard_by(BOB, &[ANN]);
 }
 
 /// Many clients behind one address, which come at once, all get in, however small its share.

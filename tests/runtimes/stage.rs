@@ -21,8 +21,8 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts a server and a chat server that is ready.
-    pub(crate) fn open(driver: &Driver, limits: Limits, record: &Path) -> Self {
-        let server = (driver.start)(Setup { limits, record: record.to_owned() });
+    pub(crate) fn open(driver: &Driver, limits: Limits, relays: u16, record: &Path) -> Self {
+        let server = (driver.start)(Setup { limits, relays, record: record.to_owned() });
         let chat = Chat::connect(server.control);
         let mut stage = Self { server, chat, voices: BTreeMap::new(), said: 0 };
         stage.wait("READY", |stage| stage.chat.is_ready().then_some(()));
@@ -98,6 +98,17 @@ impl Stage {
                 stage.voice(speaker).role.send_frame(&frame);
             }
             rounds += 1;
+            let heard = |user: &u64| stage.voices[user].frames.iter().any(|f| f.payload == frame);
+            listeners.iter().all(heard).then_some(())
+        });
+    }
+
+    /// Has a user say one frame, once, that all of these hear. Nothing is lost of what comes one by one.
+    pub(crate) fn heard_at_once(&mut self, speaker: u64, listeners: &[u64]) {
+        self.said += 1;
+        let frame = self.frame();
+        self.voice(speaker).role.send_frame(&frame);
+        self.wait("a frame to be heard", |stage| {
             let heard = |user: &u64| stage.voices[user].frames.iter().any(|f| f.payload == frame);
             listeners.iter().all(heard).then_some(())
         });

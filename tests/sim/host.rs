@@ -10,7 +10,7 @@ use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId};
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::media::{Filled, Handovers, Relay, TransmitBatch};
 use lvsp_core::memory::Ceiling;
 use lvsp_core::output::{Event, Output, Shutdown};
 use lvsp_core::server::Server;
@@ -19,10 +19,13 @@ use crate::Gauge;
 use crate::dice::Dice;
 use crate::kit::{self, Kit, SECOND, Who};
 use crate::network::{Piece, Way, Wire};
+use crate::oracle::{Accepted, Oracle};
 use crate::plan::Knobs;
 
 pub(crate) const SECRET: &str = "a-shared-secret-of-the-simulated-world";
 
+/// Of the first relay; the others have the next ones.
+pub(crate) const PORT: u16 = 50_000;
 /// Datagrams that the system holds for a media thread; what comes on top is lost.
 const SOCKET: usize = 256;
 /// Datagrams that a media thread takes in a turn.
@@ -31,7 +34,7 @@ const BUDGET: usize = 64;
 #[derive(Debug)]
 enum Input {
     Piece(Wire, Piece),
-    Relay(RelayEvent),
+    Relay(RelayId, RelayEvent),
 }
 
 /// What the control thread did within a second.
@@ -51,9 +54,31 @@ impl Busy {
     }
 }
 
+/// A relay, its queue and its socket.
+struct Station {
+    relay: Relay,
+    commands: VecDeque<RelayCommand>,
+    socket: VecDeque<(SocketAddr, Vec<u8>)>,
+    stalled: u64,
+    /// When its next turn is due, so that none is asked for twice.
+    due: Option<u64>,
+}
+
+/// What waits for a relay of what others hand to it.
+#[derive(Default)]
+struct Inbox {
+    list: Handovers,
+    /// Who said each of them, in order, and where that was.
+    accepted: VecDeque<Accepted>,
+}
+
 pub(crate) struct Host {
     server: Server,
-    relay: Relay,
+    stations: Vec<Station>,
+    /// By relay.
+    inboxes: Vec<Inbox>,
+    /// The inbox that is emptied.
+    taken: Inbox,
     gauge: Option<Gauge>,
     /// Bytes that both hold, where somebody measures, and the most that they may.
     held: i64,
@@ -61,17 +86,13 @@ pub(crate) struct Host {
     conns: BTreeMap<Wire, ConnId>,
     wires: BTreeMap<ConnId, Wire>,
     inbox: VecDeque<Input>,
-    commands: VecDeque<RelayCommand>,
-    socket: VecDeque<(SocketAddr, Vec<u8>)>,
     batch: TransmitBatch,
     limits: Limits,
     grace_us: u64,
     dice: Dice,
     server_stalled: u64,
-    relay_stalled: u64,
-    /// When the next turns are due, so that none is asked for twice.
+    /// When the next turn is due, so that none is asked for twice.
     server_due: Option<u64>,
-    relay_due: Option<u64>,
     busy: Busy,
 }
 
@@ -86,35 +107,40 @@ impl Host {
         #[expect(clippy::expect_used, reason = "knobs stay within the legal ranges")]
         let server =
             Server::new(config, Box::new(entropy), kit.timestamp()).expect("it can be served");
+        let station = |id| Station {
+            relay: Relay::new(RelayId(id), &limits, media),
+            commands: VecDeque::new(),
+            socket: VecDeque::new(),
+            stalled: 0,
+            due: None,
+        };
         Self {
             server,
-            relay: Relay::new(RelayId(0), &limits, media),
+            stations: (0u16..).take(relays).map(station).collect(),
+            inboxes: (0..relays).map(|_| Inbox::default()).collect(),
+            taken: Inbox::default(),
             gauge: kit.gauge,
             held: 0,
             ceiling,
             conns: BTreeMap::new(),
             wires: BTreeMap::new(),
             inbox: VecDeque::new(),
-            commands: VecDeque::new(),
-            socket: VecDeque::new(),
             batch: TransmitBatch::new(),
             grace_us: kit.knobs.grace_s * SECOND,
             limits,
             dice: Dice::new(kit.seed, &[5, generation]),
             server_stalled: 0,
-            relay_stalled: 0,
             server_due: None,
-            relay_due: None,
             busy: Busy::default(),
         }
     }
 
     /// Lets the core do something. What it comes to hold by that is counted where somebody measures.
-    fn core<T>(&mut self, work: impl FnOnce(&mut Server, &mut Relay) -> T) -> T {
-        let (server, relay) = (&mut self.server, &mut self.relay);
-        let Some(gauge) = self.gauge else { return work(server, relay) };
+    fn core<T>(&mut self, work: impl FnOnce(&mut Server, &mut [Station]) -> T) -> T {
+        let (server, stations) = (&mut self.server, self.stations.as_mut_slice());
+        let Some(gauge) = self.gauge else { return work(server, stations) };
         let (mut work, mut result) = (Some(work), None);
-        self.held += gauge(&mut || result = work.take().map(|work| work(server, relay)));
+        self.held += gauge(&mut || result = work.take().map(|work| work(server, stations)));
         #[expect(clippy::expect_used, reason = "a gauge that does nothing measures nothing")]
         result.expect("a gauge does what it measures")
     }
@@ -126,11 +152,18 @@ impl Host {
         self.wake_server(kit);
     }
 
-    pub(crate) fn take_datagram(&mut self, kit: &mut Kit, from: SocketAddr, bytes: Vec<u8>) {
-        if self.socket.len() < SOCKET {
-            self.socket.push_back((from, bytes));
+    pub(crate) fn take_datagram(
+        &mut self,
+        kit: &mut Kit,
+        (from, to): (SocketAddr, SocketAddr),
+        bytes: Vec<u8>,
+    ) {
+        let at = usize::from(to.port().wrapping_sub(PORT));
+        let Some(station) = self.stations.get_mut(at) else { return };
+        if station.socket.len() < SOCKET {
+            station.socket.push_back((from, bytes));
         }
-        self.wake_relay(kit);
+        self.wake_relay(kit, at);
     }
 
     pub(crate) fn stall_server(&mut self, until: u64) {
@@ -138,7 +171,7 @@ impl Host {
     }
 
     pub(crate) fn stall_relay(&mut self, until: u64) {
-        self.relay_stalled = self.relay_stalled.max(until);
+        self.stations.iter_mut().for_each(|station| station.stalled = station.stalled.max(until));
     }
 
     /// Somebody has read, so there is room to write.
@@ -172,12 +205,13 @@ impl Host {
         }
     }
 
-    fn wake_relay(&mut self, kit: &mut Kit) {
+    fn wake_relay(&mut self, kit: &mut Kit, relay: usize) {
         let lag = self.dice.exponential(kit.knobs.relay_lag_us);
-        let at = (kit.now + lag).max(self.relay_stalled);
-        if self.relay_due.is_none_or(|due| at < due) {
-            self.relay_due = Some(at);
-            kit.agenda.add(at, kit::Event::RelayTurn);
+        let Some(station) = self.stations.get_mut(relay) else { return };
+        let at = (kit.now + lag).max(station.stalled);
+        if station.due.is_none_or(|due| at < due) {
+            station.due = Some(at);
+            kit.agenda.add(at, kit::Event::RelayTurn(relay));
         }
     }
 
@@ -196,8 +230,8 @@ impl Host {
         while let Some(input) = self.inbox.pop_front() {
             match input {
                 Input::Piece(wire, piece) => self.handle_piece(kit, wire, piece),
-                Input::Relay(event) => {
-                    self.core(|server, _| server.handle_relay_event(now, RelayId(0), event));
+                Input::Relay(relay, event) => {
+                    self.core(|server, _| server.handle_relay_event(now, relay, event));
                 }
             }
             self.take_outputs(kit, &present);
@@ -266,10 +300,11 @@ impl Host {
         while let Some(output) = self.core(|server, _| server.poll_output()) {
             match output {
                 Output::Write(_) => {}
-                Output::Relay(_, command) => {
+                Output::Relay(relay, command) => {
                     kit.oracle.command(&command);
-                    self.commands.push_back(command);
-                    self.wake_relay(kit);
+                    let at = usize::from(relay.0);
+                    self.stations[at].commands.push_back(command);
+                    self.wake_relay(kit, at);
                 }
                 Output::Close { conn, how } => {
                     let Some(wire) = self.forget(conn) else { continue };
@@ -342,53 +377,87 @@ impl Host {
         }
     }
 
-    // --- the media thread ---
+    // --- the media threads ---
 
     /// What it sends: to which address, and what.
-    pub(crate) fn relay_turn(&mut self, kit: &mut Kit) -> Vec<(SocketAddr, Vec<u8>)> {
-        if self.relay_due.is_none_or(|due| due > kit.now) {
+    pub(crate) fn relay_turn(&mut self, kit: &mut Kit, at: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+        let Some(station) = self.stations.get_mut(at) else { return Vec::new() };
+        if station.due.is_none_or(|due| due > kit.now) {
             return Vec::new(); // an earlier turn has done it
         }
-        self.relay_due = None;
-        if kit.now < self.relay_stalled {
-            self.wake_relay(kit);
+        station.due = None;
+        if kit.now < station.stalled {
+            self.wake_relay(kit, at);
             return Vec::new();
         }
         let now = kit.timestamp();
         // The rule: a batch first, then every command that is queued, then the batch.
-        let taken: Vec<_> = self.socket.drain(..self.socket.len().min(BUDGET)).collect();
-        for command in std::mem::take(&mut self.commands) {
-            self.core(|_, relay| relay.handle_command(now, command));
+        let taken: Vec<_> = station.socket.drain(..station.socket.len().min(BUDGET)).collect();
+        std::mem::swap(&mut self.taken, &mut self.inboxes[at]);
+        for command in std::mem::take(&mut self.stations[at].commands) {
+            self.core(|_, stations| stations[at].relay.handle_command(now, command));
         }
         let mut sent = Vec::new();
         for (from, mut bytes) in taken {
-            kit.oracle.received(from, bytes.len());
-            let sender = rtp_ssrc(&bytes);
-            let mut fanout = self.relay.handle_datagram(now, from, &mut bytes);
-            loop {
-                let filled = fanout.fill(&mut self.batch);
-                for copy in self.batch.entries() {
-                    kit.oracle.sent(sender, copy.leg, copy.address, copy.bytes);
-                    sent.push((copy.address, copy.bytes.to_vec()));
-                }
-                self.batch.clear();
-                if filled == Filled::Done {
-                    break;
-                }
-            }
+            self.handle_datagram(kit, at, (from, &mut bytes), &mut sent);
         }
+        self.handle_handovers(kit, at, &mut sent);
         let mut news = false;
-        while let Some(event) = self.core(|_, relay| relay.poll_event()) {
-            self.inbox.push_back(Input::Relay(event));
+        while let Some(event) = self.core(|_, stations| stations[at].relay.poll_event()) {
+            self.inbox.push_back(Input::Relay(self.stations[at].relay.id(), event));
             news = true;
         }
         if news {
             self.wake_server(kit);
         }
-        if !self.socket.is_empty() {
-            self.wake_relay(kit);
+        if !self.stations[at].socket.is_empty() {
+            self.wake_relay(kit, at);
         }
         sent
+    }
+
+    fn handle_datagram(
+        &mut self,
+        kit: &mut Kit,
+        at: usize,
+        (from, bytes): (SocketAddr, &mut [u8]),
+        sent: &mut Vec<(SocketAddr, Vec<u8>)>,
+    ) {
+        kit.oracle.received(from, bytes.len());
+        let accepted = kit.oracle.accepted(rtp_ssrc(bytes));
+        let mut fanout = self.stations[at].relay.handle_datagram(kit.timestamp(), from, bytes);
+        let mut others = Vec::new();
+        if let Some((to, handover)) = fanout.take_handover() {
+            for relay in to.iter() {
+                let inbox = &mut self.inboxes[usize::from(relay.0)];
+                if inbox.list.push(&handover) {
+                    inbox.accepted.push_back(accepted);
+                }
+                others.push(usize::from(relay.0));
+            }
+        }
+        let fill = |batch: &mut TransmitBatch| fanout.fill(batch);
+        send(fill, &mut self.batch, (&mut kit.oracle, accepted), sent);
+        drop(fanout);
+        for relay in others {
+            self.wake_relay(kit, relay);
+        }
+    }
+
+    fn handle_handovers(
+        &mut self,
+        kit: &mut Kit,
+        at: usize,
+        sent: &mut Vec<(SocketAddr, Vec<u8>)>,
+    ) {
+        let now = kit.timestamp();
+        let Self { taken: Inbox { list, accepted }, stations, batch, .. } = self;
+        while let (Some(handover), Some(accepted)) = (list.take(), accepted.pop_front()) {
+            let mut fanout = stations[at].relay.handle_handover(now, &handover);
+            let (before, fill) = (sent.len(), |batch: &mut TransmitBatch| fanout.fill(batch));
+            send(fill, batch, (&mut kit.oracle, accepted), sent);
+            kit.oracle.carried += (sent.len() - before) as u64;
+        }
     }
 
     /// What is left when everybody has gone (I6).
@@ -397,8 +466,11 @@ impl Host {
         let tables = [
             ("sessions", census.sessions),
             ("voice states", census.voice_states),
-            ("legs", self.relay.leg_count()),
-            ("addresses of legs", self.relay.address_count()),
+            ("legs", self.stations.iter().map(|station| station.relay.leg_count()).sum()),
+            (
+                "addresses of legs",
+                self.stations.iter().map(|station| station.relay.address_count()).sum(),
+            ),
             ("SSRCs", census.ssrcs),
             ("held Identifies", census.held),
             ("replay bytes", census.replay_bytes),
@@ -408,6 +480,26 @@ impl Host {
             .filter(|(_, size)| *size > 0)
             .map(|(what, size)| format!("{size} {what}"))
             .collect()
+    }
+}
+
+/// Fills and empties the batch until everything is sent.
+fn send(
+    mut fill: impl FnMut(&mut TransmitBatch) -> Filled,
+    batch: &mut TransmitBatch,
+    (oracle, accepted): (&mut Oracle, Accepted),
+    sent: &mut Vec<(SocketAddr, Vec<u8>)>,
+) {
+    loop {
+        let filled = fill(batch);
+        for copy in batch.entries() {
+            oracle.sent(accepted, copy.leg, copy.address, copy.bytes);
+            sent.push((copy.address, copy.bytes.to_vec()));
+        }
+        batch.clear();
+        if filled == Filled::Done {
+            return;
+        }
     }
 }
 
@@ -434,7 +526,10 @@ fn configure(knobs: &Knobs) -> Config {
         control_clients: vec![client],
         control_grace: Duration::from_secs(knobs.grace_s),
         gateway_endpoint: "voice.example.org:443".to_owned(),
-        relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
+        relays: (PORT..)
+            .take(small(knobs.relays.max(1)))
+            .map(|port| SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), port))
+            .collect(),
         old_versions: false,
         media: MediaConfig::default(),
         drain: Duration::from_secs(knobs.drain_s),
@@ -445,6 +540,7 @@ fn configure(knobs: &Knobs) -> Config {
             channels: 8,
             voice_states: 16,
             members_per_channel: 16,
+            legs_per_relay: 2,
             credentials_total_bytes: 65_536,
             resume_messages: small(knobs.resume_messages),
             resume_bytes: at_once(knobs.resume_bytes),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use lvsp_core::output::Plane;
 use serde_json::json;
 
+use crate::host::PORT;
 use crate::kit::{Event, GUILD, Kit, Who};
 use crate::media::payload;
 use crate::network::Way;
@@ -78,7 +79,9 @@ fn stranger(kit: &mut Kit, voice: &Voice, bytes: &[u8]) {
 }
 
 fn from_anywhere(kit: &mut Kit, from: SocketAddr, bytes: Vec<u8>) {
-    kit.add_in(500, Event::ToRelay { from, bytes });
+    let relay = bytes.len() as u64 % kit.knobs.relays.max(1);
+    let to = SocketAddr::new(victim(0).ip(), PORT + relay as u16);
+    kit.add_in(500, Event::ToRelay { from, to, bytes });
 }
 
 fn garbage(kit: &mut Kit, voice: &mut Voice, kind: u64) {

@@ -26,17 +26,19 @@ pub struct Summary {
     pub seconds: u64,
     /// Copies of voice packets that were made and judged.
     pub copies: u64,
+    /// Of them, those for members at another relay than the speaker's.
+    pub carried: u64,
     /// Events that were handled.
     pub events: u64,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, failed, seconds, copies, events } = self;
+        let Self { seeds, failed, seconds, copies, carried, events } = self;
         let hours = *seconds as f64 / 3_600.0;
         write!(
             f,
-            "{seeds} seeds, {failed} failed: {hours:.1} h of virtual time, {events} events, {copies} packets"
+            "{seeds} seeds, {failed} failed: {hours:.1} h of virtual time, {events} events, {copies} packets, {carried} of them to other relays"
         )
     }
 }
@@ -95,6 +97,7 @@ pub fn run_seeds(
         total.failed += mine.failed;
         total.seconds += mine.seconds;
         total.copies += mine.copies;
+        total.carried += mine.carried;
         total.events += mine.events;
     };
     thread::scope(|scope| {
@@ -113,6 +116,7 @@ fn judge(seed: u64, summary: &mut Summary) -> Option<Failure> {
     };
     summary.seconds += report.seconds;
     summary.copies += report.copies;
+    summary.carried += report.carried;
     summary.events += report.events;
     let same = !seed.is_multiple_of(TWICE) || run(&plan) == Ok(report);
     (!same).then(|| Failure { at: 0, what: "two runs of the same plan differ".to_owned() })

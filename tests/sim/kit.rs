@@ -68,9 +68,11 @@ pub(crate) enum Event {
     /// A piece arrives at the far end of a wire.
     Down(Wire),
     ServerTurn,
-    RelayTurn,
+    /// Of the relay at this place.
+    RelayTurn(usize),
     ToRelay {
         from: SocketAddr,
+        to: SocketAddr,
         bytes: Vec<u8>,
     },
     ToVoice {

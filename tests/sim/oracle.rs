@@ -45,6 +45,13 @@ struct Place {
     stated: bool,
 }
 
+/// Who said something, and where and with which flags that was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    user: Option<u64>,
+    place: Option<Place>,
+}
+
 #[derive(Debug)]
 struct Leg {
     ssrc: u32,
@@ -79,6 +86,8 @@ pub(crate) struct Oracle {
     /// Since when no chat server is connected.
     pub(crate) control_lost: Option<u64>,
     pub(crate) copies: u64,
+    /// Of them, those made of what another relay handed over.
+    pub(crate) carried: u64,
 }
 
 impl Oracle {
@@ -242,7 +251,9 @@ impl Oracle {
                 }
             }
             RelayCommand::Close { leg } => drop(self.legs.remove(leg)),
-            RelayCommand::SetPermissions { .. } | RelayCommand::SetBitrate { .. } => {}
+            RelayCommand::SetPermissions { .. }
+            | RelayCommand::SetBitrate { .. }
+            | RelayCommand::Share { .. } => {}
         }
     }
 
@@ -264,8 +275,15 @@ impl Oracle {
         }
     }
 
-    /// The relay sends something because of a datagram of `sender`, if that was RTP.
-    pub(crate) fn sent(&mut self, sender: Option<u32>, leg: LegId, to: SocketAddr, bytes: &[u8]) {
+    /// A relay takes a datagram of `sender`, if that is RTP.
+    pub(crate) fn accepted(&self, sender: Option<u32>) -> Accepted {
+        let user = sender.and_then(|sender| self.users.get(&sender).copied());
+        Accepted { user, place: user.and_then(|user| self.truth.get(&user).copied()) }
+    }
+
+    /// A relay sends something because of that. What another relay handed over may be a moment
+    /// older than what its speaker may do now.
+    pub(crate) fn sent(&mut self, from: Accepted, leg: LegId, to: SocketAddr, bytes: &[u8]) {
         self.sent_bytes(to, bytes.len());
         if bytes.get(1).is_none_or(|kind| kind & 0x7F != 120 || bytes[0] >> 6 != 2) {
             return; // an answer to whoever asked: discovery, ping, report
@@ -279,14 +297,14 @@ impl Oracle {
             self.use_nonce(ssrc, keys, *nonce, "the server");
         }
         let receiver = self.users.get(&ssrc).copied();
-        let speaker = sender.and_then(|sender| self.users.get(&sender).copied());
-        self.may_hear(speaker, receiver);
+        self.may_hear(from, receiver);
     }
 
     /// I2, against what the chat server's orders say at this instant.
-    fn may_hear(&mut self, speaker: Option<u64>, receiver: Option<u64>) {
-        let place = |user: Option<u64>| user.and_then(|user| self.truth.get(&user));
-        let wrong = match (place(speaker), place(receiver)) {
+    fn may_hear(&mut self, from: Accepted, receiver: Option<u64>) {
+        let Accepted { user: speaker, place } = from;
+        let to = receiver.and_then(|user| self.truth.get(&user));
+        let wrong = match (place, to) {
             (Some(_), Some(_)) if speaker == receiver => Some("its own sender"),
             (Some(from), Some(to)) if from.channel != to.channel => Some("another channel"),
             (Some(from), Some(_)) if from.flags & (MUTE | SUPPRESS) != 0 => {

@@ -154,6 +154,8 @@ knobs! {
     gather_above_members = 100, |d| d.between(1, 3);
     /// `limits.key_soft_packets`.
     key_soft_packets = 536_870_912, |_| 1_024;
+    /// Relays. Of one channel no more than two legs go to each, as far as that is possible.
+    relays = 1, |d| d.between(2, 3);
 }
 
 macro_rules! actions {

@@ -220,6 +220,7 @@ fn every_seed_holds() {
     assert_eq!(summary.seeds, seeds.end - seeds.start);
     if seed.is_none() {
         assert!(summary.copies > 100 * SEEDS, "they hardly talked: {summary}");
+        assert!(summary.carried > 10 * SEEDS, "they were hardly apart: {summary}");
     }
 }
 

@@ -463,11 +463,9 @@ impl Voice {
     }
 
     pub(crate) fn transmit_from(&self, kit: &mut Kit, from: SocketAddr, bytes: &[u8]) {
-        if self.session.as_ref().is_none_or(|session| session.relay.port() == 0) {
-            return;
-        }
+        let Some(to) = self.session.as_ref().map(|session| session.relay) else { return };
         for (at, bytes) in kit.network.datagram(kit.now, self.index, Way::Up, bytes) {
-            kit.agenda.add(at, Event::ToRelay { from, bytes });
+            kit.agenda.add(at, Event::ToRelay { from, to, bytes });
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Report {
     pub seconds: u64,
     /// Copies of packets that the relay made.
     pub copies: u64,
+    /// Of them, those for members at another relay than the speaker's.
+    pub carried: u64,
     /// Events that were handled.
     pub events: u64,
     /// The most that the core held, in bytes; 0 where nobody measured.
@@ -119,6 +121,7 @@ impl World {
             digest: self.kit.trace.digest(),
             seconds: self.kit.now / SECOND,
             copies: self.kit.oracle.copies,
+            carried: self.kit.oracle.carried,
             events: self.events,
             held_max: self.kit.held_max,
         })
@@ -142,10 +145,10 @@ impl World {
             }
             Event::Down(wire) => self.deliver(wire),
             Event::ServerTurn => self.server_turn(),
-            Event::RelayTurn => self.relay_turn(),
-            Event::ToRelay { from, bytes } => {
+            Event::RelayTurn(relay) => self.relay_turn(relay),
+            Event::ToRelay { from, to, bytes } => {
                 if let Some(host) = &mut self.host {
-                    host.take_datagram(kit, from, bytes);
+                    host.take_datagram(kit, (from, to), bytes);
                 }
             }
             Event::ToVoice { voice, to, bytes } => self.voices[voice].hear_datagram(kit, to, bytes),
@@ -287,9 +290,9 @@ impl World {
         }
     }
 
-    fn relay_turn(&mut self) {
+    fn relay_turn(&mut self, relay: usize) {
         let Some(host) = &mut self.host else { return };
-        let sent = host.relay_turn(&mut self.kit);
+        let sent = host.relay_turn(&mut self.kit, relay);
         for (to, bytes) in sent {
             let Some(voice) = self.voices.iter().position(|voice| voice.address().ip() == to.ip())
             else {

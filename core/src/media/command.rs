@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::crypto::cipher::MediaKey;
 use crate::crypto::mode::Mode;
-use crate::ids::{LegId, RoomId, Ssrc};
+use crate::ids::{LegId, RelaySet, RoomId, Ssrc};
 
 /// An order to a relay. Exhaustive on purpose: a host must deliver each.
 #[derive(Debug)]
@@ -55,6 +55,15 @@ pub enum RelayCommand {
         room: RoomId,
         /// Bits a second.
         bitrate: u32,
+    },
+    /// Which other relays have legs of this room changed: what its speakers here say is handed to
+    /// each of them; see [`Fanout::take_handover`](crate::media::Fanout::take_handover). Comes to a
+    /// relay that has legs of the room.
+    Share {
+        /// The room.
+        room: RoomId,
+        /// The other relays; empty when all legs are here.
+        others: RelaySet,
     },
     /// The participant is gone.
     Close {

@@ -9,8 +9,9 @@
 
 use std::net::SocketAddr;
 
-use crate::ids::LegId;
+use crate::ids::{LegId, RelaySet};
 use crate::media::batch::TransmitBatch;
+use crate::media::handover::Handover;
 use crate::media::leg::{Leg, Spent};
 use crate::media::news::{News, Note};
 use crate::reasons::DropReason;
@@ -19,15 +20,16 @@ use crate::time::Timestamp;
 use crate::wire::rtp;
 
 /// Fixed header, extension preamble, extension: what a copy has before the payload.
-pub(super) const HEAD_BYTES: usize = rtp::FORWARD_CLEAR_LEN + rtp::FORWARD_EXTENSION_LEN;
+pub(crate) const HEAD_BYTES: usize = rtp::FORWARD_CLEAR_LEN + rtp::FORWARD_EXTENSION_LEN;
 
 /// The largest reply: a discovery response, or a receiver report sealed in any mode.
 pub(super) const REPLY_BYTES: usize = 80;
 
 /// What one datagram leads to.
 ///
-/// Call [`Self::fill`] until it says [`Filled::Done`]. Dropping the guard earlier drops the rest,
-/// which is counted as [`DropReason::Unfilled`].
+/// Call [`Self::fill`] until it says [`Filled::Done`], and where there are several relays
+/// [`Self::take_handover`] before that. Dropping the guard earlier drops the rest, which is counted
+/// as [`DropReason::Unfilled`].
 #[derive(Debug)]
 #[must_use = "receivers get nothing until the fan-out is filled into a batch"]
 pub struct Fanout<'a> {
@@ -76,15 +78,16 @@ pub(super) enum ReplyKind {
 pub(super) struct Copies<'a> {
     pub(super) legs: &'a mut [Leg],
     pub(super) news: &'a mut News,
-    /// Position of the leg that sent it.
+    /// Position of the leg that sent it, if it is here.
     pub(super) sender: usize,
     /// Position of the next leg.
     pub(super) next: usize,
     pub(super) now: Timestamp,
     pub(super) soft: u64,
     pub(super) hard: u64,
-    pub(super) head: [u8; HEAD_BYTES],
-    pub(super) payload: &'a [u8],
+    /// The relays that this packet is yet to be handed to.
+    pub(super) others: RelaySet,
+    pub(super) packet: Handover<'a>,
 }
 
 impl<'a> Fanout<'a> {
@@ -110,18 +113,36 @@ impl<'a> Fanout<'a> {
         }
     }
 
+    /// What the host has to hand to other relays, which have legs of the same room: it puts the
+    /// packet into a list of each of them, [`Handovers`](crate::media::Handovers), and counts with
+    /// [`Relay::note_not_handed_over`](crate::media::Relay::note_not_handed_over) the lists that had
+    /// no room. `None` unless a room's legs are spread over relays, and the second time.
+    ///
+    /// Best taken before the first [`Self::fill`], so that the other relays work at the same time.
+    pub fn take_handover(&mut self) -> Option<(RelaySet, Handover<'a>)> {
+        let Work::Copies(copies) = &mut self.work else { return None };
+        if copies.others.is_empty() {
+            return None;
+        }
+        let others = std::mem::take(&mut copies.others);
+        self.stats.handovers_out += others.len() as u64;
+        Some((others, copies.packet))
+    }
+
     /// Appends what is still to be sent to `batch`, as far as it has room. The next call goes on
     /// where this one stopped.
     pub fn fill(&mut self, batch: &mut TransmitBatch) -> Filled {
-        let filled = match &mut self.work {
-            Work::Dropped(_) | Work::Done => return Filled::Done,
-            Work::Reply(reply) => reply.fill(batch, self.stats),
+        match &mut self.work {
+            Work::Dropped(_) | Work::Done => Filled::Done,
+            Work::Reply(reply) => {
+                let filled = reply.fill(batch, self.stats);
+                if filled == Filled::Done {
+                    self.work = Work::Done;
+                }
+                filled
+            }
             Work::Copies(copies) => copies.fill(batch, self.stats),
-        };
-        if filled == Filled::Done {
-            self.work = Work::Done;
         }
-        filled
     }
 }
 
@@ -165,8 +186,8 @@ impl Copies<'_> {
             };
             let clear_bytes =
                 if keyed.mode().is_rtpsize() { rtp::FORWARD_CLEAR_LEN } else { rtp::FIXED_LEN };
-            let (clear, hidden) = self.head.split_at(clear_bytes);
-            let length = HEAD_BYTES + self.payload.len() + keyed.mode().overhead();
+            let (clear, hidden) = self.packet.head.split_at(clear_bytes);
+            let length = HEAD_BYTES + self.packet.payload.len() + keyed.mode().overhead();
             let Some(space) = batch.reserve(length) else {
                 return Filled::BatchFull;
             };
@@ -175,7 +196,7 @@ impl Copies<'_> {
                 count(leg, stats, DropReason::ForeignAddress);
                 continue;
             }
-            let Some(written) = keyed.seal(clear, [hidden, self.payload], space) else {
+            let Some(written) = keyed.seal(clear, [hidden, self.packet.payload], space) else {
                 keyed.spent = Spent::Exhausted;
                 count(leg, stats, DropReason::KeyExhausted);
                 self.news.note(leg, Note::Exhausted);
@@ -202,9 +223,9 @@ impl Copies<'_> {
         Filled::Done
     }
 
-    /// How many copies were not made.
+    /// How many copies were not made, and how many relays were not given the packet.
     fn remaining(&self) -> u64 {
-        let mut remaining = 0;
+        let mut remaining = self.others.len() as u64;
         for (position, leg) in self.legs.iter().enumerate().skip(self.next) {
             remaining += u64::from(position != self.sender && leg.receives());
         }

@@ -11,6 +11,10 @@
 //!    and at the end of the turn ([`Outbox`] does that, and drops what has become too old);
 //! 4. take the relay's events until there are none.
 //!
+//! A room that is larger than a core has legs on several relays. What is said at one of them leaves
+//! its fan-out as a [`Handover`] as well, once for each of the others; their hosts take it together
+//! with the datagrams, in step 1, and give it to [`relay::Relay::handle_handover`] in step 3.
+//!
 //! Media is never queued here: what is not filled, or what the socket refuses, is dropped and
 //! counted. Who may be in which room is not decided here but by the control plane, which speaks
 //! to a relay only through commands.
@@ -21,6 +25,7 @@ mod coalescer;
 pub mod command;
 pub mod fanout;
 mod flights;
+mod handover;
 mod intake;
 mod leg;
 mod news;
@@ -35,6 +40,7 @@ pub use batch::TransmitBatch;
 pub use coalescer::Coalescer;
 pub use fanout::{Fanout, Filled};
 pub use flights::{Flight, Flights};
+pub use handover::{Handover, Handovers};
 pub use outbox::{Outbox, Sent, Unsent};
 pub use relay::Relay;
 

@@ -14,11 +14,12 @@ use std::time::Duration;
 use crate::config::MediaConfig;
 use crate::crypto::cipher::Cipher;
 use crate::crypto::provider::Provider;
-use crate::ids::{LegId, RelayId, RoomId};
+use crate::ids::{LegId, RelayId, RelaySet, RoomId};
 use crate::limits::Limits;
 use crate::media::binding::{Voucher, normalise};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::media::fanout::{Copies, Fanout};
+use crate::media::handover::Handover;
 use crate::media::intake::Verdict;
 use crate::media::leg::{Keyed, Leg, MediaLimits};
 use crate::media::news::{News, Note};
@@ -109,6 +110,12 @@ impl Relay {
         self.stats.drops.count(DropReason::SocketFull, copies);
     }
 
+    /// Counts packets that were not handed to another relay, because the list of what waits for that
+    /// one had no room: one for each such relay.
+    pub fn note_not_handed_over(&mut self, packets: u64) {
+        self.stats.drops.count(DropReason::NotHandedOver, packets);
+    }
+
     /// Counts copies that the host dropped because they were older than the latency budget.
     pub fn note_too_late(&mut self, copies: u64) {
         self.stats.limits.media_latency_ms += copies;
@@ -154,6 +161,9 @@ impl Relay {
                 }
             }
             RelayCommand::SetBitrate { room, bitrate } => self.rooms.set_bitrate(room, bitrate),
+            RelayCommand::Share { room, others } => {
+                self.rooms.set_others(room, others.without(self.id));
+            }
             RelayCommand::SetPermissions { leg, permissions } => {
                 if let Some(leg) = self.rooms.leg_mut(leg) {
                     leg.permissions = permissions;
@@ -195,20 +205,73 @@ impl Relay {
             Err(reason) => Fanout::dropped(&mut self.stats, reason),
             Ok(Verdict::Reply(reply)) => Fanout::reply(&mut self.stats, reply),
             Ok(Verdict::Forward { from, head, payload }) => {
-                let copies = Copies {
-                    legs: self.rooms.legs(from.room),
-                    news: &mut self.news,
-                    sender: from.index,
-                    next: 0,
-                    now: self.now,
-                    soft: self.limits.key_soft_packets,
-                    hard: self.limits.key_hard_packets,
-                    head,
-                    payload,
-                };
-                Fanout::copies(&mut self.stats, copies)
+                let (room, others) = self.rooms.sharing(from.room);
+                let age = u64::try_from(self.age.as_micros()).unwrap_or(u64::MAX);
+                let arrival = Timestamp::from_micros(self.now.as_micros().saturating_sub(age));
+                let packet = Handover { room, arrival, handed: self.now, head, payload };
+                self.copies(from.room, from.index, others, packet)
             }
         }
+    }
+
+    /// Takes a packet that a speaker's relay opened and handed over, for the legs of its room here.
+    ///
+    /// What is older than [`media_latency_ms`](Limits::media_latency_ms) is dropped, and while this
+    /// relay is behind what has waited for it for longer than
+    /// [`media_behind_ms`](Limits::media_behind_ms). The clock must be the same at all relays.
+    pub fn handle_handover<'a>(
+        &'a mut self,
+        now: Timestamp,
+        handover: &Handover<'a>,
+    ) -> Fanout<'a> {
+        self.advance(now);
+        self.stats.handovers_in += 1;
+        let position = match self.judge_handover(handover) {
+            Ok(position) => position,
+            Err(reason) => return Fanout::dropped(&mut self.stats, reason),
+        };
+        // None of the legs here sent it, and every other relay of the room has it from the speaker's.
+        self.copies(position, usize::MAX, RelaySet::EMPTY, *handover)
+    }
+
+    #[inline]
+    fn copies<'a>(
+        &'a mut self,
+        room: usize,
+        sender: usize,
+        others: RelaySet,
+        packet: Handover<'a>,
+    ) -> Fanout<'a> {
+        let copies = Copies {
+            legs: self.rooms.legs(room),
+            news: &mut self.news,
+            sender,
+            next: 0,
+            now: self.now,
+            soft: self.limits.key_soft_packets,
+            hard: self.limits.key_hard_packets,
+            others,
+            packet,
+        };
+        Fanout::copies(&mut self.stats, copies)
+    }
+
+    /// Where the room of a packet that was handed over is, if that is to be sent to its legs.
+    fn judge_handover(&mut self, handover: &Handover<'_>) -> Result<usize, DropReason> {
+        let room = self.rooms.room(handover.room).ok_or(DropReason::RoomGone)?;
+        if handover.payload.len() > self.limits.payload_bytes {
+            return Err(DropReason::TooLarge);
+        }
+        if self.now.since(handover.arrival) > self.limits.latency {
+            self.stats.limits.media_latency_ms += 1;
+            return Err(DropReason::TooLate);
+        }
+        let waited = self.now.since(handover.handed);
+        if self.shedding.sheds(self.now, waited, self.rooms.share(room)) {
+            self.stats.limits.media_behind_ms += 1;
+            return Err(DropReason::Behind);
+        }
+        Ok(room)
     }
 
     /// As [`Self::handle_datagram`], for a datagram that has waited for `age` since it arrived.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::ids::{LegId, RoomId, Ssrc};
+use crate::ids::{LegId, RelaySet, RoomId, Ssrc};
 use crate::media::leg::Leg;
 use crate::media::shedding::Share;
 
@@ -40,6 +40,8 @@ struct Room {
     /// Bits a second.
     bitrate: u32,
     share: Share,
+    /// The other relays that have legs of this room.
+    others: RelaySet,
     legs: Vec<Leg>,
 }
 
@@ -85,6 +87,25 @@ impl Rooms {
     #[inline]
     pub(super) fn legs(&mut self, room: usize) -> &mut [Leg] {
         &mut self.rooms[room].legs
+    }
+
+    /// Where a room is, if it has legs here.
+    pub(super) fn room(&self, room: RoomId) -> Option<usize> {
+        self.by_room.get(&room).copied()
+    }
+
+    /// The name of the room at this position, and the other relays that have legs of it.
+    #[inline]
+    pub(super) fn sharing(&self, room: usize) -> (RoomId, RelaySet) {
+        let Room { id, others, .. } = &self.rooms[room];
+        (*id, *others)
+    }
+
+    /// Changes which other relays have legs of a room; one without legs here is shared with none.
+    pub(super) fn set_others(&mut self, room: RoomId, others: RelaySet) {
+        if let Some(slot) = self.by_room.get(&room) {
+            self.rooms[*slot].others = others;
+        }
     }
 
     /// What the room at this position has lost while the relay was behind.
@@ -163,9 +184,11 @@ impl Rooms {
         let slot = if let Some(slot) = self.free.pop() {
             self.rooms[slot].id = id;
             self.rooms[slot].share = Share::default();
+            self.rooms[slot].others = RelaySet::EMPTY;
             slot
         } else {
-            self.rooms.push(Room { id, bitrate: 0, share: Share::default(), legs: Vec::new() });
+            let (share, others, legs) = (Share::default(), RelaySet::EMPTY, Vec::new());
+            self.rooms.push(Room { id, bitrate: 0, share, others, legs });
             self.rooms.len() - 1
         };
         self.by_room.insert(id, slot);

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod quality;
+mod sharing;
 
 use std::net::{IpAddr, SocketAddr};
 

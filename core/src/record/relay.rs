@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::codec::{Corrupt, Field, Record, Source, records};
 use super::setup::RelaySetup;
+use super::values::HandedOver;
 use super::{Machine, Tape};
 use crate::config::MediaConfig;
-use crate::ids::RelayId;
+use crate::ids::{RelayId, RelaySet};
 use crate::limits::Limits;
 use crate::media::command::{RelayCommand, RelayEvent};
-use crate::media::{Fanout, Filled, Relay, TransmitBatch};
+use crate::media::{Fanout, Filled, Handover, Relay, TransmitBatch};
 use crate::time::Timestamp;
 
 records! {
@@ -22,10 +23,14 @@ records! {
         3 Unsent { copies: u64 },
         4 TooLate { copies: u64 },
         5 Overflow { now: Timestamp, datagrams: u64 },
+        6 Handover { now: Timestamp, packet: HandedOver },
+        7 NotHandedOver { packets: u64 },
         /// A datagram that the one before led to.
         100 Sealed { to: SocketAddr, bytes: Vec<u8> },
         /// What was told when it was asked for. Nothing is an answer too: asking changes the relay.
         101 Event { event: Option<RelayEvent> },
+        /// The packet of the datagram before, which goes to these other relays as well.
+        102 HandedOver { to: RelaySet, packet: HandedOver },
     }
 }
 
@@ -74,6 +79,14 @@ impl RecordedRelay {
             note(&mut self.tape, || RelayRecord::Unsent { copies });
         }
         self.relay.note_unsent(copies);
+    }
+
+    /// See [`Relay::note_not_handed_over`].
+    pub fn note_not_handed_over(&mut self, packets: u64) {
+        if packets > 0 {
+            note(&mut self.tape, || RelayRecord::NotHandedOver { packets });
+        }
+        self.relay.note_not_handed_over(packets);
     }
 
     /// See [`Relay::note_too_late`].
@@ -126,6 +139,18 @@ impl RecordedRelay {
         RecordedFanout { fanout, tape: self.tape.as_mut() }
     }
 
+    /// See [`Relay::handle_handover`].
+    pub fn handle_handover<'a>(
+        &'a mut self,
+        now: Timestamp,
+        handover: &Handover<'a>,
+    ) -> RecordedFanout<'a> {
+        let packet = || HandedOver::new(handover);
+        note(&mut self.tape, || RelayRecord::Handover { now, packet: packet() });
+        let fanout = self.relay.handle_handover(now, handover);
+        RecordedFanout { fanout, tape: self.tape.as_mut() }
+    }
+
     /// See [`Relay::poll_event`].
     pub fn poll_event(&mut self) -> Option<RelayEvent> {
         let event = self.relay.poll_event();
@@ -148,7 +173,7 @@ pub struct RecordedFanout<'a> {
     tape: Option<&'a mut Tape>,
 }
 
-impl RecordedFanout<'_> {
+impl<'a> RecordedFanout<'a> {
     /// See [`Fanout::fill`].
     pub fn fill(&mut self, batch: &mut TransmitBatch) -> Filled {
         let before = batch.len();
@@ -159,6 +184,15 @@ impl RecordedFanout<'_> {
             }
         }
         filled
+    }
+
+    /// See [`Fanout::take_handover`].
+    pub fn take_handover(&mut self) -> Option<(RelaySet, Handover<'a>)> {
+        let (to, handover) = self.fanout.take_handover()?;
+        if let Some(tape) = &mut self.tape {
+            tape.note(&RelayRecord::HandedOver { to, packet: HandedOver::new(&handover) });
+        }
+        Some((to, handover))
     }
 }
 

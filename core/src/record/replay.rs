@@ -9,7 +9,7 @@ use super::codec::{Corrupt, Field, Source};
 use super::relay::RelayRecord;
 use super::server::ServerRecord;
 use super::setup::{RelaySetup, ServerSetup};
-use super::{MAGIC, RecordedRelay, RecordedServer, VERSION};
+use super::{MAGIC, RecordedFanout, RecordedRelay, RecordedServer, VERSION};
 use crate::entropy::{Entropy, SeededEntropy};
 use crate::ids::RelayId;
 use crate::media::{Filled, TransmitBatch};
@@ -211,12 +211,12 @@ fn feed_relay(relay: &mut RecordedRelay, batch: &mut TransmitBatch, record: Rela
     match record {
         RelayRecord::Command { now, command } => relay.handle_command(now, command),
         RelayRecord::Datagram { now, age, from, mut bytes } => {
-            let mut fanout = relay.handle_aged_datagram(now, age, from, &mut bytes);
-            batch.clear();
-            while let Filled::BatchFull = fanout.fill(batch) {
-                batch.clear();
-            }
+            fill(relay.handle_aged_datagram(now, age, from, &mut bytes), batch);
         }
+        RelayRecord::Handover { now, packet } => {
+            fill(relay.handle_handover(now, &packet.handover()), batch);
+        }
+        RelayRecord::NotHandedOver { packets } => relay.note_not_handed_over(packets),
         RelayRecord::Unsent { copies } => relay.note_unsent(copies),
         RelayRecord::TooLate { copies } => relay.note_too_late(copies),
         RelayRecord::Overflow { now, datagrams } => relay.note_overflow(now, datagrams),
@@ -224,9 +224,18 @@ fn feed_relay(relay: &mut RecordedRelay, batch: &mut TransmitBatch, record: Rela
             let _ = relay.poll_event();
             return false;
         }
-        RelayRecord::Sealed { .. } => return false,
+        RelayRecord::Sealed { .. } | RelayRecord::HandedOver { .. } => return false,
     }
     true
+}
+
+/// Hosts take what is to be handed over first.
+fn fill(mut fanout: RecordedFanout<'_>, batch: &mut TransmitBatch) {
+    let _ = fanout.take_handover();
+    batch.clear();
+    while let Filled::BatchFull = fanout.fill(batch) {
+        batch.clear();
+    }
 }
 
 fn unusable(error: impl std::fmt::Display) -> ReplayError {

@@ -9,7 +9,9 @@ use crate::crypto::auth::ControlSecret;
 use crate::crypto::cipher::{Cipher, MediaKey};
 use crate::crypto::mode::Mode;
 use crate::entropy::SeededEntropy;
-use crate::ids::{ChannelId, ConnId, ControlId, GuildId, LegId, RelayId, RoomId, Ssrc, UserId};
+use crate::ids::{
+    ChannelId, ConnId, ControlId, GuildId, LegId, RelayId, RelaySet, RoomId, Ssrc, UserId,
+};
 use crate::media::command::{Permissions, RelayCommand, RelayEvent};
 use crate::media::{Filled, TransmitBatch};
 use crate::output::{Output, Plane};
@@ -234,4 +236,47 @@ fn an_empty_answer_is_recorded_too() {
     drop(fanout);
     assert_eq!(told(&mut relay), [legs[1], legs[0]]);
     replay(&relay.take_recording()).unwrap();
+}
+
+#[test]
+fn what_is_handed_over_and_taken_is_repeated() {
+    let config = config();
+    let now = Timestamp::from_millis(1_000);
+    let mut relays =
+        [0, 1].map(|id| RecordedRelay::new(RelayId(id), &config.limits, config.media, true));
+    let (leg, room) =
+        (Slab::<LegId, ()>::default().insert(()), Slab::<RoomId, ()>::default().insert(()));
+    let both = RelaySet::EMPTY.with(RelayId(0)).with(RelayId(1));
+    for (relay, ssrc) in relays.iter_mut().zip([4, 8]) {
+        let permissions = Permissions { speak: true, hear: true };
+        let (ssrc, peer, bitrate) = (Ssrc(ssrc), None, 64_000);
+        let open = RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions };
+        relay.handle_command(now, open);
+        let mut request = [0; discovery::LEN];
+        discovery::write_request(&mut request, ssrc);
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1_000));
+        let _ = relay.handle_datagram(now, from, &mut request).fill(&mut TransmitBatch::new());
+        let (key, nonce_prefix, claimed) = (MediaKey::new([7; 32]), [0; 20], None);
+        let mode = Mode::Aes256GcmRtpSize;
+        relay.handle_command(now, RelayCommand::SetKey { leg, mode, key, nonce_prefix, claimed });
+        relay.handle_command(now, RelayCommand::Share { room, others: both });
+    }
+    let header = [0x80, 0x78, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4];
+    let cipher = Cipher::new(Mode::Aes256GcmRtpSize, &MediaKey::new([7; 32])).unwrap();
+    let mut packet = [0; 100];
+    let length = cipher.seal_into(&header, [b"frame", &[]], &[0, 0, 0, 1], &mut packet).unwrap();
+    let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1_000));
+    let [here, there] = &mut relays;
+    let mut batch = TransmitBatch::new();
+    let mut fanout = here.handle_datagram(now, from, &mut packet[..length]);
+    let (_, handover) = fanout.take_handover().expect("it is shared");
+    assert_eq!(there.handle_handover(now, &handover).fill(&mut batch), Filled::Done);
+    assert_eq!(fanout.fill(&mut batch), Filled::Done);
+    assert_eq!(batch.len(), 1, "the one there hears it, and the speaker does not");
+    drop(fanout);
+    here.note_not_handed_over(1);
+    let [here, there] = relays.map(|mut relay| replay(&relay.take_recording()).unwrap());
+    // Four commands and datagrams to get there; then a packet and a refusal, or a handed-over packet.
+    assert_eq!((here.inputs, here.outputs), (6, 2), "a reply, and what was handed over");
+    assert_eq!((there.inputs, there.outputs), (5, 2), "a reply, and a copy");
 }

@@ -8,8 +8,12 @@ use super::codec::{Corrupt, Field, Source, enum_fields, struct_fields};
 use crate::command::{Command, Target};
 use crate::crypto::cipher::MediaKey;
 use crate::crypto::mode::Mode;
-use crate::ids::{ChannelId, ConnId, ControlId, GuildId, LegId, RelayId, RoomId, Ssrc, UserId};
+use crate::ids::{
+    ChannelId, ConnId, ControlId, GuildId, LegId, RelayId, RelaySet, RoomId, Ssrc, UserId,
+};
+use crate::media::Handover;
 use crate::media::command::{Permissions, RelayCommand, RelayEvent};
+use crate::media::fanout::HEAD_BYTES;
 use crate::output::{Output, Plane, Shutdown};
 use crate::slab::{Key, SlabId};
 use crate::time::Timestamp;
@@ -83,7 +87,7 @@ macro_rules! wrappers {
     )*};
 }
 
-wrappers! { RelayId ControlId Ssrc }
+wrappers! { RelayId RelaySet ControlId Ssrc }
 
 impl Field for IpAddr {
     fn put(&self, to: &mut Vec<u8>) {
@@ -171,6 +175,7 @@ enum_fields! { RelayCommand {
     2 SetPermissions { leg, permissions },
     3 SetBitrate { room, bitrate },
     4 Close { leg },
+    5 Share { room, others },
 } }
 
 enum_fields! { RelayEvent {
@@ -179,6 +184,29 @@ enum_fields! { RelayEvent {
     2 Exhausted { leg },
     3 Behind {},
 } }
+
+/// A packet that goes from one relay to another, as it stands in a recording.
+pub(super) struct HandedOver {
+    pub(super) room: RoomId,
+    pub(super) arrival: Timestamp,
+    pub(super) handed: Timestamp,
+    pub(super) head: [u8; HEAD_BYTES],
+    pub(super) payload: Vec<u8>,
+}
+
+struct_fields! { HandedOver { room, arrival, handed, head, payload } }
+
+impl HandedOver {
+    pub(super) fn new(handover: &Handover<'_>) -> Self {
+        let Handover { room, arrival, handed, head, payload } = *handover;
+        Self { room, arrival, handed, head, payload: payload.to_vec() }
+    }
+
+    pub(super) fn handover(&self) -> Handover<'_> {
+        let Self { room, arrival, handed, head, ref payload } = *self;
+        Handover { room, arrival, handed, head, payload }
+    }
+}
 
 /// What a server asked of its host, as it stands in a recording.
 pub(super) enum Said {

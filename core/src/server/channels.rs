@@ -92,7 +92,7 @@ impl Server {
         // A channel belongs to one guild for good; it may become known late.
         room.guild = room.guild.or(stated.guild);
         room.bitrate = stated.bitrate.unwrap_or(room.bitrate);
-        let (relay, bitrate) = (room.relay, room.bitrate);
+        let (relays, bitrate) = (room.relays(), room.bitrate);
         let after = (room.guild, room.bitrate);
         if let Some(token) = stated.token {
             self.membership.set_token(id, token);
@@ -101,7 +101,9 @@ impl Server {
             self.membership.adopt_guild(id);
         }
         if before.1 != bitrate {
-            self.relay(relay, RelayCommand::SetBitrate { room: id, bitrate });
+            for relay in relays.iter() {
+                self.relay(relay, RelayCommand::SetBitrate { room: id, bitrate });
+            }
         }
         if before == after { Cause::Unchanged } else { Cause::Changed }
     }

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
 
+use super::spread::Legs;
 use crate::crypto::auth;
 use crate::gateway::roster::Roster;
 use crate::gateway::session::Session;
-use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RoomId, UserId};
+use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RelaySet, RoomId, UserId};
 use crate::media::command::Permissions;
 use crate::slab::Slab;
 use crate::time::Timestamp;
@@ -26,6 +27,7 @@ pub(super) struct Room {
     pub(super) bitrate: u32,
     /// What its voice clients may present in place of their voice state's token.
     pub(super) token: Secret,
+    /// Its home: where its legs are as long as they are not too many.
     pub(super) relay: RelayId,
     /// In the order in which they were placed.
     pub(super) members: Vec<MemberId>,
@@ -41,6 +43,8 @@ pub(super) struct Crowd {
     /// Who came and went, in a large channel.
     pub(super) gathered: Gathered,
     pub(super) roster: Roster,
+    /// Where they are served.
+    pub(super) legs: Legs,
 }
 
 impl Room {
@@ -63,6 +67,11 @@ impl Room {
             confirmed: true,
             crowd: None,
         }
+    }
+
+    /// The relays that have legs of it.
+    pub(super) fn relays(&self) -> RelaySet {
+        self.crowd.as_ref().map_or(RelaySet::EMPTY, |crowd| crowd.legs.relays())
     }
 
     pub(super) fn crowd(&mut self) -> &mut Crowd {

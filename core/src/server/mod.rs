@@ -15,6 +15,7 @@
 //! | `identify` | whose session a voice client asks for |
 //! | `voice` | what its messages do; the beginning and end of a session |
 //! | `resume` | how a session goes on after its connection, and what is kept for that |
+//! | `spread` | which relays the legs of a room are on |
 //! | `presence` | who is told of whom |
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
@@ -38,6 +39,7 @@ mod placement;
 mod presence;
 mod restatement;
 mod resume;
+mod spread;
 mod tombstones;
 mod voice;
 

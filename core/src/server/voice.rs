@@ -181,14 +181,14 @@ impl Server {
         let Some(version) = self.link(conn).map(|link| link.version) else { return };
         let Some(member) = self.membership.member(id) else { return };
         let (room, permissions) = (member.room, member.permissions());
-        let Some((relay, bitrate)) = self.membership.room(room).map(|r| (r.relay, r.bitrate))
-        else {
-            return;
-        };
+        let Some(bitrate) = self.membership.room(room).map(|room| room.bitrate) else { return };
+        let Some(relay) = self.relay_for(room) else { return };
         let ssrc = self.draw_ssrc();
         let leg = self.legs.insert(id);
         let peer = self.conns.get(conn).and_then(|connection| telling_address(connection.peer));
         self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
+        // Behind that, so that nothing is handed over before the leg is there.
+        self.leg_opened(room, relay);
         let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
         if let Some(member) = self.membership.member_mut(id) {
             member.session = Some(Box::new(session));
@@ -281,6 +281,9 @@ impl Server {
         self.forget_replay(id, &session);
         self.timers.clear(Timer::Resume(id));
         self.relay(session.relay, RelayCommand::Close { leg: session.leg });
+        if let Some(room) = self.membership.member(id).map(|member| member.room) {
+            self.leg_closed(room, session.relay);
+        }
         self.legs.remove(session.leg);
         self.ssrcs.remove(&session.ssrc);
         if session.live {

@@ -709,21 +709,31 @@ pub(super) const ROWS: &[Row] = &[
         fault: "A flood of packets",
         answer: "Valid ones over a sender's rates are dropped; of others the cheapest check comes first; \
                  256 datagrams a turn, and what is too old is not opened; a relay that is behind sheds, \
-                 each room its share, and health is 0",
+                 each room its share, and health is 0. The legs of a large channel are spread over \
+                 relays, and what one hands to another waits in a list that has an end",
         keys: &[
             "sender_packet_burst",
             "sender_packets_per_s",
             "sender_bps",
             "media_latency_ms",
             "media_behind_ms",
+            "legs_per_relay",
             "media.enforce_bitrate",
         ],
-        counters: &["drops.rate_limited", "drops.too_late", "drops.behind", "drops.over_bitrate"],
+        counters: &[
+            "drops.rate_limited",
+            "drops.too_late",
+            "drops.behind",
+            "drops.over_bitrate",
+            "drops.not_handed_over",
+        ],
         tests: &[
             EACH,
             "core/src/media/tests.rs::a_sender_over_its_rates_is_cut_and_not_closed",
             "core/src/media/shedding.rs::at_twice_what_can_be_handled_every_room_loses_about_its_share",
             "core/src/media/tests.rs::a_relay_that_is_behind_drops_what_waited_too_long_unopened",
+            "core/src/media/handover.rs::a_full_list_refuses_and_goes_on_when_it_is_empty",
+            "tests/it/spread.rs::a_channel_over_its_relays_limit_is_spread_and_everybody_hears_everybody",
             "runtime-mio/src/media_thread_tests.rs::a_turn_takes_no_more_datagrams_than_its_budget",
             "runtime-mio/src/media_thread_tests.rs::voice_older_than_the_budget_is_not_opened",
             "runtime-mio/tests/bounded_work.rs::what_waited_before_the_start_is_taken_a_budget_at_a_time",
