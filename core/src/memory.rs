@@ -106,7 +106,8 @@ impl Ceiling {
         ceiling.add("actions for the host", "outputs, members_per_channel", outputs, OUTPUT_BYTES);
         ceiling.add("batches of datagrams", "", relays, BATCH_BYTES);
         // One that is filled and one that is emptied.
-        ceiling.add("packets from other relays", "", 2 * relays, Handovers::BYTES);
+        let lists = if relays > 1 { 2 * relays } else { 0 };
+        ceiling.add("packets from other relays", "", lists, Handovers::BYTES);
         ceiling
     }
 

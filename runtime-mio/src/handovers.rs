@@ -23,8 +23,13 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(waker: Arc<Waker>) -> Arc<Self> {
-        let (list, filled) = (Mutex::default(), AtomicBool::new(false));
+        let (list, filled) = (Mutex::new(Handovers::closed()), AtomicBool::new(false));
         Arc::new(Self { list, filled, waker })
+    }
+
+    /// Takes packets from now on: there are other relays.
+    pub(crate) fn open(&self) {
+        *self.lock() = Handovers::new();
     }
 
     /// Appends a packet and wakes the receiver; `false` when there is no room.
@@ -112,6 +117,7 @@ mod tests {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let inboxes = [(); 3].map(|()| Inbox::new(Arc::clone(&waker)));
+        inboxes.iter().for_each(|inbox| inbox.open());
         // Of a relay that there is not in this host nothing is taken.
         let others = [1, 2, 9].map(RelayId).into_iter().collect();
         let mut relay = shared(others);

@@ -107,7 +107,7 @@ impl MediaThread {
             received: Received::new(),
             received_at: Timestamp::ZERO,
             inbox,
-            handed: Handovers::new(),
+            handed: Handovers::closed(),
             inboxes: Vec::new(),
             outbox,
             coalescer: Coalescer::new(parts.coalesce),
@@ -126,6 +126,10 @@ impl MediaThread {
 
     /// Tells where the inboxes of all relays are, in their order.
     pub(crate) fn set_inboxes(&mut self, inboxes: Vec<Arc<Inbox>>) {
+        if inboxes.len() > 1 {
+            self.inbox.open();
+            self.handed = Handovers::new();
+        }
         self.inboxes = inboxes;
     }
 

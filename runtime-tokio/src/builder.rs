@@ -312,7 +312,8 @@ impl Builder {
         let limits = self.config.limits.clone();
         let (events_in, relay_events) = mpsc::channel(RELAY_EVENT_QUEUE);
         let (mut commands, mut questions, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-        let inboxes: Vec<_> = sockets.iter().map(|_| Arc::<Inbox>::default()).collect();
+        let shared = sockets.iter().filter(|_| sockets.len() > 1);
+        let inboxes: Vec<_> = shared.map(|_| Arc::<Inbox>::default()).collect();
         for (socket, id) in sockets.into_iter().zip(0u16..) {
             udp::configure(&socket);
             let (command, orders) = mpsc::channel(COMMAND_QUEUE);

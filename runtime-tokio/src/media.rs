@@ -82,7 +82,7 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Receiver<RelayCommand>,
     pub(crate) events: mpsc::Sender<(RelayId, RelayEvent)>,
     pub(crate) questions: mpsc::Receiver<Question>,
-    /// Where packets for other relays go, by relay: this one's is among them.
+    /// Where packets for other relays go, by relay: this one's is among them. None where it is alone.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) clock: Clock,
     /// How old a datagram may be when its copies are sent.
@@ -125,8 +125,8 @@ impl Media {
             clock: parts.clock,
             received: Received::new(),
             received_at: Timestamp::ZERO,
+            handed: if parts.inboxes.is_empty() { Handovers::closed() } else { Handovers::new() },
             inboxes: parts.inboxes,
-            handed: Handovers::new(),
             owed: 0,
             outbox,
             coalescer: Coalescer::new(parts.coalesce),

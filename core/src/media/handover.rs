@@ -96,6 +96,12 @@ impl Handovers {
         }
     }
 
+    /// A list without memory, which takes nothing: of a relay that is the only one.
+    #[must_use]
+    pub const fn closed() -> Self {
+        Self { arena: Vec::new(), entries: Vec::new(), next: 0, start: 0 }
+    }
+
     /// Appends a packet; `false` when there is no room for it. There is none either for what was taken,
     /// before everything was.
     pub fn push(&mut self, handover: &Handover<'_>) -> bool {
@@ -104,7 +110,7 @@ impl Handovers {
             self.clear();
         }
         let end = self.arena.len() + payload.len();
-        if end > ARENA_BYTES || self.entries.len() == ENTRIES {
+        if end > self.arena.capacity() || self.entries.len() == self.entries.capacity() {
             return false;
         }
         self.arena.extend_from_slice(payload);
