@@ -19,7 +19,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 7 | `LVSPREC` |
-//! | 1 | the version, 1 |
+//! | 1 | the version, 2 |
 //! | 1 | the machine: 0 a server, 1 a relay |
 //! | 4 + n | what the machine was made with, as JSON |
 //! | then, for each record: 1 | its kind |
