@@ -24,7 +24,7 @@ pub(crate) use send::{segments, send_flights};
 pub(crate) const BATCH: usize = 64;
 
 /// Lets the kernel note when each datagram arrives, so that its time in the socket's buffer counts
-/// for its age. Without it only the time since [`receive`] counts.
+/// for its age. Without it only the time since [`receive()`] counts.
 ///
 /// # Errors
 /// When the kernel cannot.
