@@ -7,6 +7,7 @@
 #   scripts/live.sh faults [options]     processes, network, resources: 100 clients
 #   scripts/live.sh restart [options]    SIGTERM, a gap, the next process: 200 clients
 #   scripts/live.sh hostile [options]    a million garbage datagrams, ten thousand bad sockets
+#   scripts/live.sh overload [options]   twice what the server can carry
 #
 # As root, `faults` has two network namespaces with a link between them, server here and clients
 # there, which are removed again. Without root, or without a tool (iproute2, nftables, util-linux as
@@ -84,12 +85,14 @@ restart() { "$LIVE" --server "$SERVER" restart "$@"; }
 
 hostile() { "$LIVE" --server "$SERVER" hostile "$@"; }
 
+overload() { "$LIVE" --server "$SERVER" overload "$@"; }
+
 what=${1:-all}
 [ $# = 0 ] || shift
 case $what in
-all | faults | restart | hostile) ;;
+all | faults | restart | hostile | overload) ;;
 *)
-    echo "live: $what is neither faults, restart nor hostile" >&2
+    echo "live: $what is neither faults, restart, hostile nor overload" >&2
     exit 2
     ;;
 esac
@@ -101,7 +104,7 @@ case $what in
 all)
     # Each verdict is worth seeing, so the next runs after a failed one as well.
     status=0
-    for each in faults restart hostile; do
+    for each in faults restart hostile overload; do
         printf '== %s\n' "$each"
         "$each" || status=1
     done

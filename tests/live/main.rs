@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `faults`, `restart`, `hostile` | the sub-commands: what goes wrong, and what must hold |
+//! | `faults`, `restart`, `hostile`, `overload` | the sub-commands: what goes wrong, and what must hold |
 //! | `world` | the loop: everybody's sockets, who talks when |
 //! | `member`, `chat` | a voice client with its library's habits; the chat server with its database |
 //! | `judge` | what was heard against what should have been |
@@ -19,6 +19,7 @@ mod faults;
 mod hostile;
 mod judge;
 mod member;
+mod overload;
 mod relay;
 mod restart;
 mod server;
@@ -77,6 +78,8 @@ enum Command {
     Restart(restart::Options),
     /// Garbage datagrams and bad connections while members talk and newcomers join.
     Hostile(hostile::Options),
+    /// Twice the load that the server can carry.
+    Overload(overload::Options),
 }
 
 /// Set by SIGINT and SIGTERM. What was done to the machine is undone before the process ends.
@@ -102,6 +105,7 @@ fn run(common: &Common, command: &Command) -> Result<bool> {
         Command::Faults(options) => faults::run(common, options),
         Command::Restart(options) => restart::run(common, options),
         Command::Hostile(options) => hostile::run(common, options),
+        Command::Overload(options) => overload::run(common, options),
     }
 }
 

@@ -738,6 +738,7 @@ pub(super) const ROWS: &[Row] = &[
             "runtime-mio/src/media_thread_tests.rs::voice_older_than_the_budget_is_not_opened",
             "runtime-mio/tests/bounded_work.rs::what_waited_before_the_start_is_taken_a_budget_at_a_time",
             "tests/live/main.rs#hostile",
+            "tests/live/main.rs#overload",
         ],
         missing: "video is not relayed, so it has no rates: it is dropped as `drops.payload_type`",
     },
