@@ -177,6 +177,12 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
     if options.tls.is_none() {
         tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
     }
+    if file.hides_clients() {
+        tracing::warn!(
+            "a proxy in front hides where clients connect from, so media.foreign_udp is without \
+             effect: name its network in gateway.trusted_proxies"
+        );
+    }
     if let Some(warning) = memory_warning(&file) {
         tracing::warn!("{warning}");
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, MediaConfig};
+use lvsp_core::config::{Config, MediaConfig, Proxies};
 use lvsp_core::limits::Limits;
 
 use crate::peers::chat_servers;
@@ -65,6 +65,7 @@ fn start_mio(setup: Setup) -> Running {
         grace: GRACE,
         drain: Duration::ZERO,
         old_versions: false,
+        proxies: Proxies::default(),
         media_config: MediaConfig::default(),
         coalesce: Duration::from_millis(2),
         limits: setup.limits,

@@ -203,7 +203,8 @@ impl ChatServer {
                     self.failure = Some(reason);
                     self.close(None);
                 }
-                TransportEvent::Opened { .. }
+                TransportEvent::Client(_)
+                | TransportEvent::Opened { .. }
                 | TransportEvent::Binary(_)
                 | TransportEvent::Pong => {}
             }
