@@ -174,13 +174,11 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
         options.tls = Some(first_start.identity.clone());
     }
     options.record = record;
-    if options.tls.is_none() {
-        tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
-    }
     if file.hides_clients() {
         tracing::warn!(
-            "a proxy in front hides where clients connect from, so media.foreign_udp is without \
-             effect: name its network in gateway.trusted_proxies"
+            "TLS is off: client libraries need a proxy in front that speaks it. Name its network in \
+             gateway.trusted_proxies: it hides where clients connect from, and until then \
+             media.foreign_udp is without effect"
         );
     }
     if let Some(warning) = memory_warning(&file) {
