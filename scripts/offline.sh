@@ -77,7 +77,7 @@ $inside strace -f -qq -e trace=$calls -e signal=none -o "$work/trace" \
     "$SERVER" serve --config "$work/lvsp.toml" >"$work/ready" 2>"$work/server.log" &
 tracer=$!
 for _ in $(seq 100); do
-    grep -q '^ready:' "$work/ready" && break
+    grep -qs '^ready:' "$work/ready" && break
     sleep 0.1
 done
 $inside "$SERVER" load --plain --secret-file "$work/secret" --members 6 --speakers 2 --seconds 2 \
