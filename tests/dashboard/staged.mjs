@@ -16,6 +16,8 @@ export class Staged {
   most = new Map();
   /** How long each answer takes, in milliseconds. */
   delay = 0;
+  /** What is wrong with the server, if anything. */
+  failure = null;
   begun = Date.now();
 
   static async open(world) {
@@ -50,6 +52,7 @@ export class Staged {
     this.most.set(request.url, Math.max(open, this.most.get(request.url) ?? 0));
     response.on("close", () => this.open.set(request.url, this.open.get(request.url) - 1));
     await new Promise((resolve) => setTimeout(resolve, this.delay));
+    if (this.failure) return answer(503, "application/json", JSON.stringify({ error: this.failure }));
     const body = this.#answer(pathname, searchParams);
     return body ? answer(200, "application/json", JSON.stringify(body)) : answer(404, "application/json", "{}");
   }

@@ -20,8 +20,9 @@ class Unexpected extends Error {}
 async function get(path, signal) {
   const answer = await fetch(path, { signal, cache: "no-store", headers: { accept: "application/json" } });
   if (answer.status === 404) return null;
-  if (!answer.ok) throw new Unexpected(`it answered ${path} with HTTP status ${answer.status}`);
-  return answer.json();
+  if (answer.ok) return answer.json();
+  const { error = `it answered ${path} with HTTP status ${answer.status}` } = await answer.json().catch(() => ({}));
+  throw new Unexpected(error);
 }
 
 class Page {

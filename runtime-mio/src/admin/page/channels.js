@@ -42,6 +42,7 @@ export class Channels {
   /** What to ask for in the next round. */
   wanted() {
     const now = performance.now();
+    if (!this.all.length) return [];
     if (this.#isSmall()) return ["v1/members"];
     if (!this.#query) return [...this.#open].map((id) => `v1/members?channel=${encodeURIComponent(id)}`);
     if (now - this.#asked < SEARCH_MS) return [];
@@ -97,9 +98,10 @@ export class Channels {
       if (!this.#open.has(member.channel_id) && !this.#matches(member)) continue;
       const meter = this.#meters.of(member.id);
       const { packets_in = 0, packets_out = 0, lost = 0 } = member;
-      meter.feed(at, { packets_in, packets_out, lost });
-      meter.note("jitter", member.jitter_ms ?? null);
-      meter.note("loss", lossShare(meter.rate("packets_in"), meter.rate("lost")));
+      if (meter.feed(at, { packets_in, packets_out, lost })) {
+        meter.note("jitter", member.jitter_ms ?? null);
+        meter.note("loss", lossShare(meter.rate("packets_in"), meter.rate("lost")));
+      }
       packets += meter.rate("packets_in") ?? 0;
       gone += meter.rate("lost") ?? 0;
     }

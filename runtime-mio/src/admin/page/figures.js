@@ -2,6 +2,8 @@
 
 /** How many seconds of history a chart shows, at one sample a second. */
 export const HISTORY = 60;
+/** Over less than this a rate would be noise: readings that follow sooner are left out. */
+const INTERVAL_MIN_MS = 400;
 
 /** The last values of something that is looked at again and again. `null` where it was unknown. */
 export class Series {
@@ -26,10 +28,11 @@ export class Meter {
   #totals = {};
   #series = new Map();
 
-  /** Takes the totals at a moment in milliseconds. Two readings of one moment count once. */
+  /** Takes the totals at a moment in milliseconds; whether that was not too soon. */
   feed(at, totals) {
-    if (at === this.#at) return;
-    const seconds = this.#at === null ? 0 : (at - this.#at) / 1000;
+    const first = this.#at === null;
+    if (!first && at >= this.#at && at - this.#at < INTERVAL_MIN_MS) return false;
+    const seconds = first ? 0 : (at - this.#at) / 1000;
     for (const [name, total] of Object.entries(totals)) {
       const before = this.#totals[name];
       const known = seconds > 0 && total >= before;
@@ -37,6 +40,7 @@ export class Meter {
     }
     this.#at = at;
     this.#totals = totals;
+    return true;
   }
 
   /** Notes a value that is no counter. */

@@ -81,11 +81,12 @@ export class Overview {
     const relays = status.relays ?? [];
     const of = (name) => relays.reduce((all, relay) => all + (relay[name] ?? 0), 0);
     const totals = { in: of("packets_in"), out: of("packets_out"), dropped: sum(status.drops, EXPECTED) };
-    this.#meter.feed(status.uptime_ms, totals);
+    const fresh = this.#meter.feed(status.uptime_ms, totals);
     const [packets, lost] = channels.flow();
     const loss = lossShare(packets, lost);
     const { sessions = null, voice_states: expected = null, channels: known = channels.all.length } = status.census ?? {};
-    for (const [name, value] of Object.entries({ sessions, channels: known, loss, packets, lost })) this.#meter.note(name, value);
+    const gauges = { sessions, channels: known, loss, packets, lost };
+    if (fresh) for (const [name, value] of Object.entries(gauges)) this.#meter.note(name, value);
     const speaking = channels.all.reduce((all, channel) => all + channel.speaking, 0);
     const shown = {
       in: [rate(this.#meter.rate("in"))],
