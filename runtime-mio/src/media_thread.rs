@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
+use lvsp_core::media::Relay;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::media::{Coalescer, Filled, Flights, Handovers, Outbox, Sent, Unsent};
 use lvsp_core::record::RecordedRelay;
@@ -22,6 +23,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock;
 use crate::handovers::{Inbox, hand_over};
+use crate::questions::Desk;
 use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::sys::{self, Received};
@@ -59,6 +61,8 @@ pub(crate) struct MediaThread {
     unsent: Option<RelayEvent>,
     /// Whether the relay may have more events.
     has_news: bool,
+    /// What others want to know of the relay.
+    desk: Arc<Desk<Relay>>,
     sink: Option<Sink>,
 }
 
@@ -90,6 +94,7 @@ impl MediaThread {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let commands = Queue::new(parts.commands, Arc::clone(&waker));
         let inbox = Inbox::new(Arc::clone(&waker));
+        let desk = Desk::new(Arc::clone(&waker));
         let mut outbox = Outbox::new(parts.latency);
         if !sys::segments(&parts.socket) {
             outbox.stop_joining();
@@ -114,6 +119,7 @@ impl MediaThread {
             taken: VecDeque::new(),
             unsent: None,
             has_news: false,
+            desk,
             sink: parts.sink,
         };
         Ok((thread, commands, waker))
@@ -122,6 +128,11 @@ impl MediaThread {
     /// Where other relays put what is for the legs here.
     pub(crate) fn inbox(&self) -> Arc<Inbox> {
         Arc::clone(&self.inbox)
+    }
+
+    /// Where its relay is asked about.
+    pub(crate) fn desk(&self) -> Arc<Desk<Relay>> {
+        Arc::clone(&self.desk)
     }
 
     /// Tells where the inboxes of all relays are, in their order.
@@ -195,6 +206,7 @@ impl MediaThread {
         let unsent = self.send();
         self.note(unsent);
         let events = self.report();
+        self.desk.answer(&self.relay);
         self.save();
         self.counters.note_turn();
         self.counters.datagrams.note(datagrams);

@@ -21,7 +21,9 @@ use crate::clock;
 use crate::control_thread::{ControlThread, Parts, WAKE};
 use crate::entropy::OsEntropy;
 use crate::media_thread::{MediaParts, MediaThread};
+use crate::observer::Observer;
 use crate::pulse::Pulse;
+use crate::questions::Desk;
 use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::sockets::{Addresses, Sockets};
@@ -203,6 +205,7 @@ pub struct Runtime {
     media: Vec<(MediaThread, Arc<Waker>)>,
     stop_media: Arc<AtomicBool>,
     requests: Arc<Requests>,
+    observer: Observer,
     counters: Arc<Counters>,
     control_address: SocketAddr,
     gateway_address: SocketAddr,
@@ -300,6 +303,7 @@ impl Runtime {
         let entropy = Box::new(OsEntropy);
         let mut server = RecordedServer::new(config, entropy, clock::now(), record.is_some())?;
         server.set_tls(tls);
+        let desk = Desk::new(Arc::clone(&waker));
         let requests = Arc::new(Requests {
             drain: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -315,6 +319,7 @@ impl Runtime {
             relays,
             relay_events,
             requests: Arc::clone(&requests),
+            desk: Arc::clone(&desk),
             budgets,
             counters: Arc::clone(&counters),
             limits,
@@ -323,12 +328,16 @@ impl Runtime {
             sink: sink("server")?,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
+        let desks = media.iter().map(|(thread, _)| thread.desk()).collect();
+        let observer =
+            Observer::new(desk, desks, media_addresses.clone(), Watch(Arc::clone(&counters)));
         let control = ControlThread::new(parts)?;
         Ok(Self {
             control,
             media,
             stop_media,
             requests,
+            observer,
             counters,
             control_address,
             gateway_address,
@@ -364,6 +373,12 @@ impl Runtime {
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(Arc::clone(&self.counters))
+    }
+
+    /// What others ask it by, while it runs.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// What tells whether its threads make progress.

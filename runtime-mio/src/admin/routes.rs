@@ -1,0 +1,166 @@
+//! What is asked for at which path.
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use lvsp_core::explain::{Facts, explain};
+use lvsp_core::ids::{ChannelId, MemberId};
+use serde::Deserialize;
+
+use super::Plane;
+use super::bodies::{Answer, Control, Relay, Status};
+use super::guard::{Guard, guard};
+use super::page;
+use super::pages::{self, Members};
+use super::problem::Problem;
+use crate::clock;
+use crate::observer::{Observer, Silent};
+
+/// Every path.
+pub(super) fn router(observer: Observer, names: Guard) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/v1/status", get(status))
+        .route("/v1/channels", get(channels))
+        .route("/v1/members", get(members))
+        .route("/v1/explain", get(explanation))
+        .merge(page::routes())
+        .fallback(|| async { Problem::Path })
+        .with_state(Plane(observer))
+        .layer(middleware::from_fn_with_state(names, guard))
+}
+
+/// Whether every thread makes turns: each is asked something.
+async fn livez(State(Plane(observer)): State<Plane>) -> Result<&'static str, Problem> {
+    observer.control(|_| ()).await?;
+    for relay in observer.relays() {
+        observer.relay(relay, |_| ()).await?;
+    }
+    Ok("ok\n")
+}
+
+/// Whether new voice states are taken.
+async fn readyz(State(Plane(observer)): State<Plane>) -> Response {
+    if observer.watch().is_ready() {
+        return "ok\n".into_response();
+    }
+    let why = "not ready: the server is starting, or draining before a stop; calls go on\n";
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+}
+
+/// What the control thread knows.
+pub(super) async fn control(observer: &Observer) -> Result<Control, Silent> {
+    let control = observer.control(|server| Control {
+        census: server.census(),
+        stats: server.stats().clone(),
+        links: server.control_views().collect(),
+        ready: server.is_ready(),
+        draining: server.is_draining(),
+        health: server.health(),
+    });
+    control.await
+}
+
+/// What the thread of each relay knows.
+pub(super) async fn relays(observer: &Observer) -> Result<Vec<Relay>, Silent> {
+    let mut relays = Vec::new();
+    for id in observer.relays() {
+        let address = observer.address(id);
+        let relay = observer.relay(id, move |relay| Relay {
+            id,
+            address,
+            legs: relay.leg_count(),
+            stats: relay.stats().clone(),
+            behind: relay.is_behind(clock::now()),
+        });
+        relays.push(relay.await?);
+    }
+    Ok(relays)
+}
+
+async fn status(State(Plane(observer)): State<Plane>) -> Result<Json<Status>, Problem> {
+    let control = control(&observer).await?;
+    let relays = relays(&observer).await?;
+    Ok(Json(Status::new(clock::now(), observer.uptime(), control, &relays)))
+}
+
+async fn channels(State(Plane(observer)): State<Plane>) -> Result<Response, Problem> {
+    Ok(json(pages::channels(observer).await?))
+}
+
+#[derive(Deserialize)]
+struct OfMembers {
+    channel: Option<String>,
+}
+
+async fn members(
+    State(Plane(observer)): State<Plane>,
+    Query(OfMembers { channel }): Query<OfMembers>,
+) -> Result<Response, Problem> {
+    let channel = channel.map(|given| {
+        let id = given.parse().ok().and_then(ChannelId::new);
+        let why = "a channel's id is a number";
+        id.ok_or(Problem::Argument { what: "channel", given, why })
+    });
+    Ok(json(pages::members(observer, channel.transpose()?).await?))
+}
+
+fn json(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+#[derive(Deserialize)]
+struct OfExplanation {
+    speaker: Option<String>,
+    listener: Option<String>,
+}
+
+async fn explanation(
+    State(Plane(observer)): State<Plane>,
+    Query(OfExplanation { speaker, listener }): Query<OfExplanation>,
+) -> Result<Json<Answer>, Problem> {
+    let [speaker, listener] = [("speaker", speaker), ("listener", listener)].map(named);
+    let ((speaker, from), (listener, to)) = (speaker?, listener?);
+    let asked = observer.control(move |server| {
+        (server.member_view(from), server.member_view(to), server.foreign_udp())
+    });
+    let (speaker_view, listener_view, foreign_udp) = asked.await?;
+    let views = vec![
+        speaker_view.ok_or(Problem::Member(speaker))?,
+        listener_view.ok_or(Problem::Member(listener))?,
+    ];
+    let both = Members::with_legs(&observer, views).await?;
+    let [speaker, listener] = [&both.views[0], &both.views[1]];
+    let listener_relay = match &listener.session {
+        Some(session) => {
+            let stats = observer.relay(session.relay, |relay| relay.stats().clone());
+            Some(stats.await?)
+        }
+        None => None,
+    };
+    let facts = Facts {
+        now: clock::now(),
+        speaker,
+        speaker_leg: both.leg(speaker),
+        listener,
+        listener_leg: both.leg(listener),
+        listener_relay: listener_relay.as_ref(),
+        foreign_udp,
+    };
+    Ok(Json(explain(&facts).into()))
+}
+
+/// A member's id, as it was written and as it is.
+fn named((what, given): (&'static str, Option<String>)) -> Result<(String, MemberId), Problem> {
+    let why = "the id of a member is needed, as /v1/members gives it";
+    let given = given.unwrap_or_default();
+    match MemberId::parse(&given) {
+        Some(id) => Ok((given, id)),
+        None if given.is_empty() => Err(Problem::Argument { what, given, why }),
+        None => Err(Problem::Member(given)),
+    }
+}
