@@ -75,6 +75,8 @@ pub struct ServerStats {
 pub struct Census {
     /// TCP connections.
     pub connections: usize,
+    /// Those of them that are chat servers', or would be.
+    pub control_connections: usize,
     /// Those of them that have not identified.
     pub unauthenticated: usize,
     /// Voice sessions, detached ones included.

@@ -187,6 +187,7 @@ impl ControlThread {
     }
 
     fn turn(&mut self) {
+        let begun = clock::now();
         self.obey_requests();
         if self.push_stalled() && !self.server.is_behind() {
             self.accept();
@@ -202,7 +203,7 @@ impl ControlThread {
         self.note_load();
         self.desk.answer(&self.server);
         self.save();
-        self.counters.note_turn();
+        self.counters.note_turn(clock::now().since(begun));
     }
 
     /// Tells the server how busy this process is; chat servers learn it with their next heartbeat.

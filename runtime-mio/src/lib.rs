@@ -30,6 +30,7 @@ mod media_thread;
 pub mod memory;
 mod observer;
 pub mod peers;
+mod process;
 mod pulse;
 mod questions;
 mod queue;

@@ -197,8 +197,10 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
     })?;
     let admin = bind_admin(&file.admin, first_start.is_some())?;
     let admin_address = admin.as_ref().map(Admin::address);
-    let _admin = admin.map(|admin| admin.serve(runtime.observer())).transpose()?;
-    supervise(&runtime, file.certificate_files()?, Duration::from_secs(file.drain.seconds))
+    let certificate = file.certificate_files()?;
+    let serve = |admin: Admin| admin.serve(runtime.observer(), certificate.clone());
+    let _admin = admin.map(serve).transpose().context("cannot start the admin plane")?;
+    supervise(&runtime, certificate, Duration::from_secs(file.drain.seconds))
         .context("cannot watch over the server")?;
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
     if let Some(FirstStart { secret, ca, .. }) = &first_start {

@@ -51,7 +51,7 @@ fn ago(now: Timestamp, at: Timestamp) -> u64 {
 }
 
 /// What the control thread knows for `/v1/status` and `/metrics`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Control {
     pub(super) census: Census,
     pub(super) stats: ServerStats,
@@ -154,9 +154,10 @@ pub(super) fn resumes(stats: &ServerStats) -> Counts {
 }
 
 /// How much there is of what.
-pub(super) fn census_counts(census: &Census) -> [(&'static str, u64); 17] {
+pub(super) fn census_counts(census: &Census) -> [(&'static str, u64); 18] {
     let Census {
         connections,
+        control_connections,
         unauthenticated,
         sessions,
         voice_states,
@@ -177,6 +178,7 @@ pub(super) fn census_counts(census: &Census) -> [(&'static str, u64); 17] {
     } = *census;
     [
         ("connections", connections),
+        ("control_connections", control_connections),
         ("unauthenticated", unauthenticated),
         ("sessions", sessions),
         ("voice_states", voice_states),

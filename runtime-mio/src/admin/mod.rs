@@ -11,11 +11,15 @@
 //! | `routes` | what is asked for at which path |
 //! | `bodies` | the shapes of the answers |
 //! | `problem` | what is said where there is none |
+//! | `metrics` | the figures for Prometheus |
+//! | `exposition` | how those are written |
 //! | `pages` | how thousands of members are told in one answer |
 //! | `page` | the dashboard |
 
 mod bodies;
+mod exposition;
 mod guard;
+mod metrics;
 mod page;
 mod pages;
 mod problem;
@@ -32,6 +36,10 @@ use crate::config::AdminSection;
 use crate::observer::Observer;
 use crate::runtime::BindError;
 
+pub(crate) use exposition::Histogram;
+pub use metrics::table as metrics_table;
+
+use crate::certificate::CertificateFiles;
 use guard::Guard;
 
 /// An admin plane whose socket is bound. Nobody is answered before [`Self::serve`].
@@ -62,13 +70,18 @@ impl Admin {
         self.address
     }
 
-    /// Answers on a thread of its own, for as long as what this returns lives.
+    /// Answers on a thread of its own, for as long as what this returns lives. `certificate` is where
+    /// the certificate stands that the server presents.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn serve(self, observer: Observer) -> io::Result<AdminThread> {
+    pub fn serve(
+        self,
+        observer: Observer,
+        certificate: Option<CertificateFiles>,
+    ) -> io::Result<AdminThread> {
         let Self { listener, guard, .. } = self;
-        let router = routes::router(observer, guard);
+        let router = routes::router(Plane { observer, certificate }, guard);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
@@ -101,4 +114,8 @@ impl Drop for AdminThread {
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
-struct Plane(Observer);
+struct Plane {
+    observer: Observer,
+    /// Where the certificate stands whose end is a figure.
+    certificate: Option<CertificateFiles>,
+}

@@ -1,5 +1,7 @@
 //! What is asked for at which path.
 
+use std::time::SystemTime;
+
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -13,29 +15,32 @@ use serde::Deserialize;
 use super::Plane;
 use super::bodies::{Answer, Control, Relay, Status};
 use super::guard::{Guard, guard};
+use super::metrics::{self, Snapshot};
 use super::page;
 use super::pages::{self, Members};
 use super::problem::Problem;
 use crate::clock;
 use crate::observer::{Observer, Silent};
+use crate::process::Own;
 
 /// Every path.
-pub(super) fn router(observer: Observer, names: Guard) -> Router {
+pub(super) fn router(plane: Plane, names: Guard) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/metrics", get(figures))
         .route("/v1/status", get(status))
         .route("/v1/channels", get(channels))
         .route("/v1/members", get(members))
         .route("/v1/explain", get(explanation))
         .merge(page::routes())
         .fallback(|| async { Problem::Path })
-        .with_state(Plane(observer))
+        .with_state(plane)
         .layer(middleware::from_fn_with_state(names, guard))
 }
 
 /// Whether every thread makes turns: each is asked something.
-async fn livez(State(Plane(observer)): State<Plane>) -> Result<&'static str, Problem> {
+async fn livez(State(Plane { observer, .. }): State<Plane>) -> Result<&'static str, Problem> {
     observer.control(|_| ()).await?;
     for relay in observer.relays() {
         observer.relay(relay, |_| ()).await?;
@@ -44,7 +49,7 @@ async fn livez(State(Plane(observer)): State<Plane>) -> Result<&'static str, Pro
 }
 
 /// Whether new voice states are taken.
-async fn readyz(State(Plane(observer)): State<Plane>) -> Response {
+async fn readyz(State(Plane { observer, .. }): State<Plane>) -> Response {
     if observer.watch().is_ready() {
         return "ok\n".into_response();
     }
@@ -82,13 +87,36 @@ pub(super) async fn relays(observer: &Observer) -> Result<Vec<Relay>, Silent> {
     Ok(relays)
 }
 
-async fn status(State(Plane(observer)): State<Plane>) -> Result<Json<Status>, Problem> {
+async fn status(State(Plane { observer, .. }): State<Plane>) -> Result<Json<Status>, Problem> {
     let control = control(&observer).await?;
     let relays = relays(&observer).await?;
     Ok(Json(Status::new(clock::now(), observer.uptime(), control, &relays)))
 }
 
-async fn channels(State(Plane(observer)): State<Plane>) -> Result<Response, Problem> {
+/// The type of the text format's version.
+const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+async fn figures(State(plane): State<Plane>) -> Result<Response, Problem> {
+    let Plane { observer, certificate } = plane;
+    let control = control(&observer).await?;
+    let relays = relays(&observer).await?;
+    let now = clock::now();
+    let ages = control.links.iter().map(|link| link.since.map(|since| now.since(since)));
+    let expires = certificate.and_then(|files| files.read().ok()?.expires);
+    let snapshot = Snapshot {
+        link_ages: ages.collect(),
+        control,
+        relays,
+        times: observer.watch().times(),
+        process: Own::look(),
+        uptime: observer.uptime(),
+        now: SystemTime::now(),
+        certificate_expires: expires,
+    };
+    Ok(([(header::CONTENT_TYPE, FIGURES)], metrics::text(&snapshot)).into_response())
+}
+
+async fn channels(State(Plane { observer, .. }): State<Plane>) -> Result<Response, Problem> {
     Ok(json(pages::channels(observer).await?))
 }
 
@@ -98,7 +126,7 @@ struct OfMembers {
 }
 
 async fn members(
-    State(Plane(observer)): State<Plane>,
+    State(Plane { observer, .. }): State<Plane>,
     Query(OfMembers { channel }): Query<OfMembers>,
 ) -> Result<Response, Problem> {
     let channel = channel.map(|given| {
@@ -120,7 +148,7 @@ struct OfExplanation {
 }
 
 async fn explanation(
-    State(Plane(observer)): State<Plane>,
+    State(Plane { observer, .. }): State<Plane>,
     Query(OfExplanation { speaker, listener }): Query<OfExplanation>,
 ) -> Result<Json<Answer>, Problem> {
     let [speaker, listener] = [("speaker", speaker), ("listener", listener)].map(named);
