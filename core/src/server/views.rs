@@ -12,6 +12,7 @@ use super::membership::{Member, Room};
 use crate::config::{ForeignUdp, Revision};
 use crate::ids::{ChannelId, ControlId, GuildId, LegId, MemberId, RelayId, RelaySet, RoomId};
 use crate::ids::{Ssrc, UserId};
+use crate::limits::Limits;
 use crate::media::command::Permissions;
 use crate::time::Timestamp;
 use crate::wire::lvsp::VoiceFlags;
@@ -189,6 +190,12 @@ impl Server {
     #[must_use]
     pub fn member_view(&self, id: MemberId) -> Option<MemberView> {
         self.view(id, self.membership.member(id)?)
+    }
+
+    /// What everything that grows is bounded by.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.config.limits
     }
 
     /// What a client gets at an address that its gateway connection does not vouch for.

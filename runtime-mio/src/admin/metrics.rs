@@ -27,6 +27,8 @@ pub(super) struct Snapshot {
     pub(super) uptime: Duration,
     pub(super) now: SystemTime,
     pub(super) certificate_expires: Option<SystemTime>,
+    /// The most memory that the limits allow to be held.
+    pub(super) memory_ceiling_bytes: u64,
 }
 
 /// The answer to `/metrics`.
@@ -95,6 +97,11 @@ fn server(snapshot: &Snapshot) -> Vec<Family> {
             "When the certificate in tls.certificate ends, in Unix time; absent without one.",
         )
         .of(snapshot.certificate_expires.map(unix)),
+        Family::gauge(
+            "lvsp_memory_ceiling_bytes",
+            "The most memory that [limits] allow to be held, kernel buffers aside.",
+        )
+        .of(number(snapshot.memory_ceiling_bytes)),
         gauge("lvsp_channels", "Channels that chat servers created.", census.channels),
         gauge("lvsp_voice_states", "Users placed in channels.", census.voice_states),
         gauge("lvsp_sessions", "Voice sessions, detached ones included.", census.sessions),
@@ -295,6 +302,7 @@ impl Snapshot {
             uptime: Duration::ZERO,
             now: SystemTime::UNIX_EPOCH,
             certificate_expires: None,
+            memory_ceiling_bytes: 0,
         }
     }
 }

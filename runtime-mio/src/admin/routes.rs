@@ -20,6 +20,7 @@ use super::page;
 use super::pages::{self, Members};
 use super::problem::Problem;
 use crate::clock;
+use crate::memory;
 use crate::observer::{Observer, Silent};
 use crate::process::Own;
 
@@ -103,6 +104,9 @@ async fn figures(State(plane): State<Plane>) -> Result<Response, Problem> {
     let now = clock::now();
     let ages = control.links.iter().map(|link| link.since.map(|since| now.since(since)));
     let expires = certificate.and_then(|files| files.read().ok()?.expires);
+    let (clients, media) = (control.links.len(), relays.len());
+    let ceiling = observer.control(move |server| memory::ceiling(server.limits(), clients, media));
+    let memory_ceiling_bytes = ceiling.await?.bytes();
     let snapshot = Snapshot {
         link_ages: ages.collect(),
         control,
@@ -112,6 +116,7 @@ async fn figures(State(plane): State<Plane>) -> Result<Response, Problem> {
         uptime: observer.uptime(),
         now: SystemTime::now(),
         certificate_expires: expires,
+        memory_ceiling_bytes,
     };
     Ok(([(header::CONTENT_TYPE, FIGURES)], metrics::text(&snapshot)).into_response())
 }

@@ -10,6 +10,7 @@ const FEW_MEMBERS = 200;
 const OPEN_MAX = 8;
 const CHANNELS_MAX = 200;
 const ROWS_MAX = 100;
+export const RECORD_S = 10;
 /** Between requests for everybody, while a search needs them. */
 const SEARCH_MS = 3000;
 
@@ -188,13 +189,13 @@ export class Channels {
       if (label !== "out/s") cell.prepend(chart());
       return cell;
     });
-    const capture = el("a", { class: "capture", href: capturePath(member), download: captureName(member) }, "Capture");
-    attribute(capture, "aria-label", `Capture of ${member.user_id}`);
+    const record = recorder(member, "Record");
+    attribute(record, "aria-label", `Record ${member.user_id} for ${RECORD_S} seconds`);
     row.append(
       el("th", { role: "rowheader", scope: "row" }, choose, el("span", { class: "talk" }), el("span", { class: "badges" })),
       ...cells,
       el("td", { role: "cell", class: "where" }, el("span", {}), el("span", { class: "note" })),
-      el("td", { role: "cell", class: "last" }, capture),
+      el("td", { role: "cell", class: "last" }, record),
     );
     return row;
   }
@@ -221,8 +222,14 @@ export class Channels {
   }
 }
 
-export const capturePath = (member) => `v1/members/${encodeURIComponent(member.id)}/capture`;
-export const captureName = (member) => `lvsp-${member.user_id}.pcapng`;
+/** A link to a recording that begins when it is followed; the browser shows nothing until it is over. */
+export function recorder(member, label) {
+  const href = `v1/members/${encodeURIComponent(member.id)}/capture?seconds=${RECORD_S}`;
+  const link = el("a", { href, download: "" }, label);
+  const words = `Recording the packet headers of ${member.user_id} for ${RECORD_S} s; then the file is saved.`;
+  link.addEventListener("click", () => text($("news"), words));
+  return link;
+}
 
 function figure(cell, value, series, ceiling) {
   text(cell.lastElementChild, value);
@@ -268,7 +275,7 @@ function foremost(members, why) {
 
 function table() {
   const head = (label, name = "") => el("th", { role: "columnheader", scope: "col", class: name }, label);
-  const heads = [head("Member"), head("in/s", "n"), head("out/s", "n"), head("loss", "n"), head("jitter", "n"), head("where"), head("capture", "last")];
+  const heads = [head("Member"), head("in/s", "n"), head("out/s", "n"), head("loss", "n"), head("jitter", "n"), head("where"), head("packets", "last")];
   return [
     el("table", { role: "table" },
       el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)),

@@ -2,7 +2,7 @@
 // them. It is asked again in every round, so the answer changes when the cause is removed.
 
 import { $, attribute, el, list, text } from "./dom.js";
-import { captureName, capturePath } from "./channels.js";
+import { RECORD_S, recorder } from "./channels.js";
 
 const OUTCOMES = new Map([[true, "ok"], [false, "fails"], [null, "unknown"]]);
 
@@ -93,7 +93,7 @@ export class Why {
     text($("verdict"), speaker && listener ? "Asking …" : "");
     attribute($("verdict"), "data-audible", null);
     this.#steps([]);
-    this.#captures();
+    this.#recordings();
     this.#hint();
     this.onchange();
     if (this.path()) this.poke();
@@ -122,9 +122,9 @@ export class Why {
     });
   }
 
-  #captures() {
+  #recordings() {
     const pair = [["speaker", this.#speaker], ["listener", this.#listener]].filter(([, member]) => member);
-    const make = ([role, member]) => el("a", { href: capturePath(member), download: captureName(member) }, `Capture of the ${role}`);
-    list($("captures"), pair, ([role, member]) => `${role} ${member.id}`, make, () => {});
+    const make = ([role, member]) => recorder(member, `Record the ${role} for ${RECORD_S} s`);
+    list($("recordings"), pair, ([role, member]) => `${role} ${member.id}`, make, () => {});
   }
 }
