@@ -107,7 +107,7 @@ impl Facts<'_> {
     // --- the speaker ---
 
     fn session(&self) -> Step {
-        let session = match session("session", "speaker", self.speaker) {
+        let session = match session("session", "speaker", self.speaker, self.speaker_leg) {
             Ok(session) => session,
             Err(step) => return step,
         };
@@ -400,10 +400,11 @@ impl Facts<'_> {
     // --- the listener ---
 
     fn listener_session(&self) -> Step {
-        let session = match session("listener session", "listener", self.listener) {
-            Ok(session) => session,
-            Err(step) => return step,
-        };
+        let session =
+            match session("listener session", "listener", self.listener, self.listener_leg) {
+                Ok(session) => session,
+                Err(step) => return step,
+            };
         let name = "listener session";
         let Some(since) = session.detached else {
             return good(name, "the listener's client is connected and has its key");
@@ -563,25 +564,30 @@ const SEND_DROPS: [DropReason; 4] =
     [DropReason::SocketFull, DropReason::TooLate, DropReason::Behind, DropReason::NotHandedOver];
 
 /// Somebody's session, if it has a key; otherwise what is wrong with it.
-fn session(name: &'static str, who: &str, member: &MemberView) -> Result<SessionView, Step> {
-    match member.session {
-        None => Err(bad(
-            name,
-            format!(
-                "the {who}'s voice client has not identified: it has not connected to gateway.endpoint, or \
+fn session(
+    name: &'static str,
+    who: &str,
+    member: &MemberView,
+    leg: Option<&LegView>,
+) -> Result<SessionView, Step> {
+    let Some(session) = member.session else {
+        let why = format!(
+            "the {who}'s voice client has not identified: it has not connected to gateway.endpoint, or \
              was refused there; the log and the count of close reasons say more"
-            ),
-        )),
-        Some(session) if !session.is_live => Err(bad(
-            name,
-            format!(
-                "the {who}'s client has identified but not sent Select Protocol, so that it has no key: most \
-             clients wait for the answer to their discovery request, so check the UDP port on the way \
-             and media.public_ip"
-            ),
-        )),
-        Some(session) => Ok(session),
+        );
+        return Err(bad(name, why));
+    };
+    if session.is_live {
+        return Ok(session);
     }
+    let no_key = format!("the {who}'s client has identified but not sent Select Protocol");
+    if leg.is_some_and(|leg| !leg.has_sent()) {
+        // What it waits for is a step of its own.
+        let why = "it waits for the answer to its discovery request, which has not come";
+        return Err(unknown(name, format!("{no_key}: {why}")));
+    }
+    let why = "its discovery request was answered, but the answer may not have reached it";
+    Err(bad(name, format!("{no_key}, so that it has no key: {why}; check the way back of UDP")))
 }
 
 fn relay(member: &MemberView) -> u16 {

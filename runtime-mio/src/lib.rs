@@ -15,6 +15,7 @@
 mod accept;
 pub mod admin;
 mod busyness;
+mod capture;
 mod certificate;
 pub mod clock;
 pub mod config;

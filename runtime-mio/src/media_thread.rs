@@ -21,6 +21,7 @@ use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::capture::Recorders;
 use crate::clock;
 use crate::handovers::{Inbox, hand_over};
 use crate::questions::Desk;
@@ -63,6 +64,8 @@ pub(crate) struct MediaThread {
     has_news: bool,
     /// What others want to know of the relay.
     desk: Arc<Desk<Relay>>,
+    /// Whoever wants to see a leg's datagrams.
+    recorders: Arc<Recorders>,
     sink: Option<Sink>,
 }
 
@@ -120,6 +123,7 @@ impl MediaThread {
             unsent: None,
             has_news: false,
             desk,
+            recorders: Arc::default(),
             sink: parts.sink,
         };
         Ok((thread, commands, waker))
@@ -133,6 +137,11 @@ impl MediaThread {
     /// Where its relay is asked about.
     pub(crate) fn desk(&self) -> Arc<Desk<Relay>> {
         Arc::clone(&self.desk)
+    }
+
+    /// Where legs are recorded.
+    pub(crate) fn recorders(&self) -> Arc<Recorders> {
+        Arc::clone(&self.recorders)
     }
 
     /// Tells where the inboxes of all relays are, in their order.
@@ -251,13 +260,16 @@ impl MediaThread {
 
     /// Handles what was received.
     fn forward(&mut self) {
-        let Self { relay, socket, received, outbox, clock, inboxes, .. } = self;
+        let Self { relay, socket, received, outbox, clock, inboxes, recorders, .. } = self;
         let (mut unsent, mut not_handed_over) = (Unsent::default(), 0);
         let mut now = clock();
         for (age, from, packet) in received.datagrams() {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
+            if recorders.are_on() {
+                recorders.note_received(relay, arrival, from, packet);
+            }
             let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
             // The other threads work on it meanwhile.
             if let Some((to, handover)) = fanout.take_handover() {
@@ -266,7 +278,7 @@ impl MediaThread {
             // What is answered although it is late is not to be found late again.
             let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |flights| give(socket, flights));
+                unsent += outbox.send(*clock, |flights| give(socket, recorders, flights));
                 // Sending is what takes long.
                 now = clock();
             }
@@ -281,7 +293,7 @@ impl MediaThread {
         if self.handed.is_empty() {
             return 0;
         }
-        let Self { relay, socket, handed, outbox, clock, .. } = self;
+        let Self { relay, socket, handed, outbox, clock, recorders, .. } = self;
         let (mut unsent, mut count) = (Unsent::default(), 0);
         let mut now = clock();
         while count < most
@@ -291,7 +303,7 @@ impl MediaThread {
             let mut fanout = relay.handle_handover(now, &handover);
             let arrival = handover.arrival();
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |flights| give(socket, flights));
+                unsent += outbox.send(*clock, |flights| give(socket, recorders, flights));
                 now = clock();
             }
         }
@@ -300,7 +312,7 @@ impl MediaThread {
     }
 
     fn send(&mut self) -> Unsent {
-        self.outbox.send(self.clock, |flights| give(&self.socket, flights))
+        self.outbox.send(self.clock, |flights| give(&self.socket, &self.recorders, flights))
     }
 
     fn note(&mut self, unsent: Unsent) {
@@ -335,7 +347,16 @@ impl MediaThread {
     }
 }
 
-fn give(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
+fn give(socket: &UdpSocket, recorders: &Recorders, flights: Flights<'_>) -> Sent {
+    let given = recorders.are_on().then(|| flights.clone());
+    let sent = send(socket, flights);
+    if let (Some(given), Sent::Some(count)) = (given, sent) {
+        recorders.note_sent(clock::now(), given, count);
+    }
+    sent
+}
+
+fn send(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
     match sys::send_flights(socket, flights) {
         Ok(count) => Sent::Some(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,

@@ -1,16 +1,17 @@
 //! What others may ask a running server: its control thread and its media threads, and for how long
 //! they wait for an answer.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lvsp_core::ids::RelayId;
+use lvsp_core::ids::{LegId, RelayId};
 use lvsp_core::media::Relay;
 use lvsp_core::server::Server;
 use tokio::sync::oneshot;
 use tokio::time;
 
+use crate::capture::{Recorder, Recorders, Shelf};
 use crate::questions::Desk;
 use crate::turns::Watch;
 
@@ -25,9 +26,10 @@ pub struct Observer(Arc<Desks>);
 struct Desks {
     control: Arc<Desk<Server>>,
     /// By relay.
-    media: Vec<Arc<Desk<Relay>>>,
-    /// Where media arrives, by relay.
-    addresses: Vec<SocketAddr>,
+    media: Vec<(Arc<Desk<Relay>>, Arc<Recorders>)>,
+    /// Where media arrives, by relay, and the address that clients know for it.
+    addresses: Vec<(SocketAddr, SocketAddrV4)>,
+    shelf: Shelf,
     watch: Watch,
     started: Instant,
 }
@@ -43,12 +45,12 @@ pub(crate) struct Silent {
 impl Observer {
     pub(crate) fn new(
         control: Arc<Desk<Server>>,
-        media: Vec<Arc<Desk<Relay>>>,
-        addresses: Vec<SocketAddr>,
+        media: Vec<(Arc<Desk<Relay>>, Arc<Recorders>)>,
+        addresses: Vec<(SocketAddr, SocketAddrV4)>,
         watch: Watch,
     ) -> Self {
-        let started = Instant::now();
-        Self(Arc::new(Desks { control, media, addresses, watch, started }))
+        let (shelf, started) = (Shelf::default(), Instant::now());
+        Self(Arc::new(Desks { control, media, addresses, shelf, watch, started }))
     }
 
     /// How long ago its sockets were bound.
@@ -58,7 +60,18 @@ impl Observer {
 
     /// Where a relay's media arrives.
     pub(crate) fn address(&self, relay: RelayId) -> Option<SocketAddr> {
-        self.0.addresses.get(usize::from(relay.0)).copied()
+        self.0.addresses.get(usize::from(relay.0)).map(|(bound, _)| *bound)
+    }
+
+    /// Where clients send a relay's media.
+    pub(crate) fn public_address(&self, relay: RelayId) -> Option<SocketAddr> {
+        self.0.addresses.get(usize::from(relay.0)).map(|(_, public)| (*public).into())
+    }
+
+    /// Begins to record a leg; `None` when as many recorders run as may.
+    pub(crate) fn record(&self, relay: RelayId, leg: LegId) -> Option<Recorder> {
+        let (_, recorders) = self.0.media.get(usize::from(relay.0))?;
+        self.0.shelf.begin(recorders, leg)
     }
 
     /// What is counted without asking anybody.
@@ -87,7 +100,7 @@ impl Observer {
         question: impl FnOnce(&Relay) -> A + Send + 'static,
     ) -> Result<A, Silent> {
         let desk = self.0.media.get(usize::from(relay.0));
-        let answer = desk.and_then(|desk| desk.ask(question));
+        let answer = desk.and_then(|(desk, _)| desk.ask(question));
         wait(answer).await.ok_or_else(|| Silent { thread: format!("media thread {}", relay.0) })
     }
 }

@@ -31,7 +31,7 @@ use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
 
 /// Commands that may wait for one relay; when there are more, the control thread reads no more.
-pub(crate) const COMMAND_QUEUE: usize = 65_536;
+pub(crate) const COMMAND_QUEUE: usize = 32_768;
 /// Events of all relays that may wait for the control thread.
 pub(crate) const EVENT_QUEUE: usize = 16_384;
 
@@ -299,6 +299,7 @@ impl Runtime {
         let (budgets, tls) = (options.budgets, options.tls.clone());
         let control_allow = options.control_allow.clone();
         let limits = options.limits.clone();
+        let observed = media_addresses.iter().copied().zip(public.iter().copied()).collect();
         let config = options.into_config(public, gateway_address);
         let entropy = Box::new(OsEntropy);
         let mut server = RecordedServer::new(config, entropy, clock::now(), record.is_some())?;
@@ -328,9 +329,8 @@ impl Runtime {
             sink: sink("server")?,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
-        let desks = media.iter().map(|(thread, _)| thread.desk()).collect();
-        let observer =
-            Observer::new(desk, desks, media_addresses.clone(), Watch(Arc::clone(&counters)));
+        let desks = media.iter().map(|(thread, _)| (thread.desk(), thread.recorders())).collect();
+        let observer = Observer::new(desk, desks, observed, Watch(Arc::clone(&counters)));
         let control = ControlThread::new(parts)?;
         Ok(Self {
             control,

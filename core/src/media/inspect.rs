@@ -14,7 +14,7 @@ use crate::media::relay::Relay;
 use crate::reasons::DropReason;
 use crate::stats::LegFigures;
 use crate::time::Timestamp;
-use crate::wire::discovery::Kind;
+use crate::wire::discovery::{self, Kind};
 use crate::wire::rtcp::RtcpHeader;
 use crate::wire::rtp::{self, RtpHeader};
 
@@ -123,6 +123,8 @@ pub fn clear_bytes(packet: &[u8]) -> usize {
         Kind::Discovery(_) | Kind::LegacyDiscovery(_) | Kind::Ping(_) | Kind::Keepalive => {
             packet.len()
         }
+        // The answers of the server; nothing else that is as short holds anything.
+        Kind::Other if packet.len() <= discovery::LEN => packet.len(),
         Kind::Other => 0,
     }
 }

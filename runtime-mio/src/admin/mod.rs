@@ -14,6 +14,7 @@
 //! | `metrics` | the figures for Prometheus |
 //! | `exposition` | how those are written |
 //! | `pages` | how thousands of members are told in one answer |
+//! | `pcapng` | a flight recorder's file |
 //! | `page` | the dashboard |
 
 mod bodies;
@@ -22,6 +23,7 @@ mod guard;
 mod metrics;
 mod page;
 mod pages;
+mod pcapng;
 mod problem;
 mod routes;
 mod serve;
@@ -38,6 +40,8 @@ use crate::runtime::BindError;
 
 pub(crate) use exposition::Histogram;
 pub use metrics::table as metrics_table;
+pub(crate) use pages::PAGE;
+pub(crate) use serve::{CONNECTIONS_MAX, HEAD_BYTES};
 
 use crate::certificate::CertificateFiles;
 use guard::Guard;

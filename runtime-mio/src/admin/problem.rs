@@ -34,6 +34,10 @@ pub(super) enum Problem {
         "there is no member {0:?}: it has left or moved since, or never was; /v1/members has the ids"
     )]
     Member(String),
+    #[error("the member's voice client has not identified, so that there is nothing to record")]
+    NoSession,
+    #[error("as many recorders run as may; try again when one of them is done")]
+    Recorders,
     #[error(transparent)]
     Silent(#[from] Silent),
 }
@@ -45,6 +49,8 @@ impl IntoResponse for Problem {
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Path | Self::Member(_) => StatusCode::NOT_FOUND,
+            Self::NoSession => StatusCode::CONFLICT,
+            Self::Recorders => StatusCode::TOO_MANY_REQUESTS,
             Self::Argument { .. } => StatusCode::BAD_REQUEST,
             Self::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

@@ -1,9 +1,9 @@
 //! What is asked for at which path.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,6 +18,7 @@ use super::guard::{Guard, guard};
 use super::metrics::{self, Snapshot};
 use super::page;
 use super::pages::{self, Members};
+use super::pcapng;
 use super::problem::Problem;
 use crate::clock;
 use crate::memory;
@@ -33,6 +34,7 @@ pub(super) fn router(plane: Plane, names: Guard) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/channels", get(channels))
         .route("/v1/members", get(members))
+        .route("/v1/members/{id}/capture", get(capture))
         .route("/v1/explain", get(explanation))
         .merge(page::routes())
         .fallback(|| async { Problem::Path })
@@ -196,4 +198,51 @@ fn named((what, given): (&'static str, Option<String>)) -> Result<(String, Membe
         None if given.is_empty() => Err(Problem::Argument { what, given, why }),
         None => Err(Problem::Member(given)),
     }
+}
+
+#[derive(Deserialize)]
+struct OfCapture {
+    seconds: Option<String>,
+}
+
+/// The longest that a flight recorder runs, and how long it does where nothing is said, in seconds.
+const CAPTURE_S_MAX: u64 = 60;
+const CAPTURE_S: u64 = 5;
+
+/// Records the headers of a member's datagrams from now on, and answers when the time is over.
+async fn capture(
+    State(Plane { observer, .. }): State<Plane>,
+    Path(id): Path<String>,
+    Query(OfCapture { seconds }): Query<OfCapture>,
+) -> Result<Response, Problem> {
+    let seconds = match seconds {
+        None => CAPTURE_S,
+        Some(given) => match given.parse() {
+            Ok(seconds @ 1..=CAPTURE_S_MAX) => seconds,
+            _ => {
+                let why = "1 to 60 seconds can be recorded";
+                return Err(Problem::Argument { what: "seconds", given, why });
+            }
+        },
+    };
+    let (given, member) = named(("id", Some(id)))?;
+    let view = observer.control(move |server| server.member_view(member)).await?;
+    let session = view.ok_or(Problem::Member(given.clone()))?.session.ok_or(Problem::NoSession)?;
+    let recorder = observer.record(session.relay, session.leg).ok_or(Problem::Recorders)?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let (headers, lost) = recorder.finish();
+    let about = pcapng::About {
+        server: observer.public_address(session.relay).unwrap_or(([0, 0, 0, 0], 0).into()),
+        relay: &format!("relay-{}", session.relay.0),
+        comment: &format!(
+            "Member {given}, SSRC {}: {seconds} s, headers only; IP and UDP headers are made up from the \
+             real addresses. {lost} older headers had no room.",
+            session.ssrc.0
+        ),
+        now: (clock::now(), SystemTime::now()),
+    };
+    let file = pcapng::write(&about, &headers);
+    let name = format!("attachment; filename=\"member-{given}.pcapng\"");
+    let kind = "application/vnd.tcpdump.pcap".to_owned();
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], file).into_response())
 }
