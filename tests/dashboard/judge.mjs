@@ -16,10 +16,15 @@ const { values: options } = parseArgs({
   },
 });
 
+const groups = [["written", WRITTEN], ["real", REAL]].filter(([group]) => !options.only.includes(":") || options.only.startsWith(group));
+if (groups.some(([, play]) => play === REAL) && !(options.server && options.live)) {
+  console.error("judge: --server and --live name the programs for a real server; without them only --only written:");
+  process.exit(2);
+}
 const browser = await Browser.launch(options.chromium, options.pictures);
 const judged = { passed: 0, failed: 0 };
 try {
-  for (const [group, play] of [["written", WRITTEN], ["real", REAL]]) {
+  for (const [group, play] of groups) {
     await play({ browser, options }, async (name, check) => {
       const whole = `${group}: ${name}`;
       if (!whole.includes(options.only)) return;

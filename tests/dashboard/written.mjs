@@ -23,6 +23,7 @@ const refused = (line) => line.includes("Failed to load resource");
 
 export async function WRITTEN({ browser }, judge) {
   await judge("every reason of the server is explained", explained);
+  await judge("figures read as people write them", figures);
   await judge("five thousand members: what is open is drawn, and what is left out is said", () => many(browser));
   await judge("a search finds one of five thousand", () => search(browser));
   await judge("a slow server is asked one thing at a time", () => slow(browser));
@@ -43,6 +44,30 @@ async function explained() {
     assert.deepEqual(Object.keys(words).toSorted(), reasons.toSorted(), name);
   }
   for (const reason of EXPECTED) assert.ok(reason in DROPS, reason);
+}
+
+async function figures() {
+  const { Meter, bits, byId, count, duration, lossShare, percent, rate } = await import("../../runtime-mio/src/admin/page/figures.js");
+  assert.deepEqual([0, 900, 61_000, 3_720_000, 90_061_000, null].map(duration), ["0 s", "0 s", "1 min 1 s", "1 h 2 min", "1 d 1 h", "–"]);
+  assert.deepEqual([0, 0.01, 0.25, 9.96, 49.6, 1234, 2_500_000, null].map(rate), ["0", "<0.1", "0.3", "10", "50", "1,234", "2.5M", "–"]);
+  assert.deepEqual([0, 0.0001, 0.0123, 1].map(percent), ["0 %", "<0.1 %", "1.2 %", "100.0 %"]);
+  assert.deepEqual([10, 8000, 2_000_000].map(bits), ["80", "64 k", "16.0 M"]);
+  assert.equal(count(undefined), "–");
+  assert.equal(lossShare(99, 1), 0.01);
+  assert.equal(lossShare(0, 0), null);
+  assert.deepEqual(["100", "9", "41771983423143937", "41771983423143936"].toSorted(byId), ["9", "100", "41771983423143936", "41771983423143937"]);
+  const meter = new Meter();
+  assert.ok(meter.feed(1000, { n: 5 }));
+  assert.equal(meter.rate("n"), null, "one reading is no rate");
+  assert.ok(meter.feed(3000, { n: 25 }));
+  assert.equal(meter.rate("n"), 10);
+  assert.ok(!meter.feed(3100, { n: 40 }), "too soon");
+  assert.ok(meter.feed(4000, { n: 30 }));
+  assert.equal(meter.rate("n"), 5, "over the whole interval");
+  meter.feed(5000, { n: 1 });
+  assert.equal(meter.rate("n"), null, "a counter that began anew");
+  for (let at = 6; at < 200; at += 1) meter.feed(at * 1000, { n: at });
+  assert.equal(meter.series("n").values.length, 60, "the history is bounded");
 }
 
 /** Channels of ten and one of six hundred: 5,000 in all. */

@@ -2,7 +2,7 @@
 // one begins after the last one ended, however long it took, so nothing piles up.
 
 import { Channels } from "./channels.js";
-import { $, text } from "./dom.js";
+import { $, announce, text } from "./dom.js";
 import { Overview } from "./overview.js";
 import { Why } from "./why.js";
 
@@ -93,17 +93,16 @@ class Page {
     if (this.#uptime !== null && uptime < this.#uptime) {
       this.channels.forget();
       this.overview.forget();
-      text($("news"), "The server was restarted.");
-    }
-    if (this.#version !== null && version !== this.#version) {
-      text($("news"), `The server is now version ${version}; load this page anew.`);
+      announce("The server was restarted.");
     }
     this.#uptime = uptime;
-    this.#version = version;
+    this.#version ??= version;
+    const anew = version === this.#version ? "" : ": load this page anew, it is of the version before";
+    text($("version"), `${version}${anew}`);
   }
 
   #reached() {
-    if (this.#failures && $("news").textContent === "") text($("news"), "The server answers again.");
+    if (this.#failures && $("news").textContent === "") announce("The server answers again.");
     this.#failures = 0;
     this.#failedAt = null;
     $("offline").hidden = true;
@@ -119,7 +118,7 @@ class Page {
       : error instanceof TypeError ? "nothing listens there, or the way is cut" : String(error);
     const since = this.#failedAt.toLocaleTimeString("en-GB");
     text($("offline-words"), `The server has not answered since ${since}: ${why}. Trying again by itself; what is shown is old.`);
-    text($("news"), "");
+    announce("");
     $("offline").hidden = false;
     document.body.dataset.stale = "true";
     this.overview.unreachable();

@@ -1,7 +1,7 @@
 // Channels and who is in them. A server may have thousands of both, so members are asked for and
 // drawn only where a channel is open or a search found them, and never more than so many.
 
-import { $, attribute, chart, draw, el, list, text } from "./dom.js";
+import { $, announce, attribute, chart, draw, el, list, text } from "./dom.js";
 import { Meters, byId, count, lossShare, milliseconds, percent, rate } from "./figures.js";
 
 /** With no more members than this, all of them are asked for at once. */
@@ -38,6 +38,7 @@ export class Channels {
       this.#draw();
       poke();
     });
+    $("channel-list").addEventListener("keydown", (event) => step(event));
   }
 
   /** What to ask for in the next round. */
@@ -227,8 +228,17 @@ export function recorder(member, label) {
   const href = `v1/members/${encodeURIComponent(member.id)}/capture?seconds=${RECORD_S}`;
   const link = el("a", { href, download: "" }, label);
   const words = `Recording the packet headers of ${member.user_id} for ${RECORD_S} s; then the file is saved.`;
-  link.addEventListener("click", () => text($("news"), words));
+  link.addEventListener("click", () => announce(words));
   return link;
+}
+
+/** Arrows lead from member to member; Tab goes through all that can be pressed. */
+function step(event) {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!by || !event.target.matches(".choose")) return;
+  const all = [...$("channel-list").querySelectorAll(".choose")];
+  all[all.indexOf(event.target) + by]?.focus();
+  event.preventDefault();
 }
 
 function figure(cell, value, series, ceiling) {

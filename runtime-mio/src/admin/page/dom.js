@@ -21,6 +21,16 @@ export function text(node, value) {
   if (node.textContent !== value) node.textContent = value;
 }
 
+const NEWS_MS = 20_000;
+let silence = null;
+
+/** Says something in passing, to readers too. */
+export function announce(words) {
+  text($("news"), words);
+  clearTimeout(silence);
+  silence = setTimeout(() => text($("news"), ""), NEWS_MS);
+}
+
 export function attribute(node, name, value) {
   if (value === null) node.removeAttribute(name);
   else if (node.getAttribute(name) !== value) node.setAttribute(name, value);

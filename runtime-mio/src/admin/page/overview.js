@@ -68,7 +68,6 @@ export class Overview {
     this.#state(status.draining ? "draining" : status.ready ? "ready" : "starting");
     text($("health"), typeof status.health === "number" ? percent(status.health) : String(status.health ?? "–"));
     text($("uptime"), duration(status.uptime_ms));
-    text($("version"), status.version ?? "–");
     const links = status.control_links ?? [];
     const make = () => el("li", {}, el("span", { class: "lamp", "aria-hidden": "true" }), el("span", {}));
     list($("links"), links.length ? links : [{ name: "", none: true }], (link) => link.name, make, (node, link) => {
