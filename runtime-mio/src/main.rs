@@ -1,6 +1,7 @@
 //! The command line of `lvsp-mio`.
 
 use std::io::{IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,12 +11,16 @@ use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
 use lvsp_core::entropy::Entropy;
 use lvsp_core::transport::TlsIdentity;
-use lvsp_mio::config::{File, SecretText};
+use lvsp_mio::admin::Admin;
+use lvsp_mio::config::{AdminSection, File, SecretText};
 use lvsp_mio::demo::{self, Fault};
 use lvsp_mio::supervision::supervise;
 use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, memory};
 
 mod load_command;
+
+/// Where the admin plane of a first start is.
+const ADMIN_PORT: u16 = 9_900;
 
 /// Voice server for Discord-compatible chat servers.
 ///
@@ -194,7 +199,12 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
         let error = Error::new(error);
         if is_configured { error.context(CannotBeServed) } else { error }
     })?;
-    supervise(&runtime, file.certificate_files()?, Duration::from_secs(file.drain.seconds))
+    let admin = bind_admin(&file.admin, first_start.is_some())?;
+    let admin_address = admin.as_ref().map(Admin::address);
+    let certificate = file.certificate_files()?;
+    let serve = |admin: Admin| admin.serve(runtime.observer(), certificate.clone());
+    let _admin = admin.map(serve).transpose().context("cannot start the admin plane")?;
+    supervise(&runtime, certificate, Duration::from_secs(file.drain.seconds))
         .context("cannot watch over the server")?;
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
     if let Some(FirstStart { secret, ca, .. }) = &first_start {
@@ -205,11 +215,29 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
              both trust:  the CA in {}",
             ca.display()
         ))?;
+        if let Some(address) = admin_address {
+            say(&format!("dashboard:   http://{address}/"))?;
+        }
     }
     let media = runtime.media_addresses().first().copied().unwrap_or(file.media.listen);
-    say(&format!("ready: control {control}, gateway {gateway}, media {media}"))?;
+    let admin = admin_address.map_or_else(String::new, |address| format!(", admin {address}"));
+    say(&format!("ready: control {control}, gateway {gateway}, media {media}{admin}"))?;
     runtime.run().context("the event loop ended")?;
     Ok(())
+}
+
+/// The admin plane's socket. A first start has one, at the usual port or, where that is taken, at a
+/// free one.
+fn bind_admin(section: &AdminSection, first_start: bool) -> Result<Option<Admin>> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
+    if section.listen.is_some() || !first_start {
+        return Ok(Admin::bind(section)?);
+    }
+    let at = |port| AdminSection {
+        listen: Some(SocketAddr::new(usual.ip(), port)),
+        ..AdminSection::default()
+    };
+    Ok(Admin::bind(&at(ADMIN_PORT)).or_else(|_| Admin::bind(&at(0)))?)
 }
 
 /// Sockets from the service manager, if it passed any. Where they listen is what the rest of the

@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | `faults`, `restart`, `hostile` | the sub-commands: what goes wrong, and what must hold |
+//! | `stay` | the sub-command that lets others look at a server in use |
 //! | `world` | the loop: everybody's sockets, who talks when |
 //! | `member`, `chat` | a voice client with its library's habits; the chat server with its database |
 //! | `judge` | what was heard against what should have been |
@@ -23,6 +24,7 @@ mod relay;
 mod restart;
 mod server;
 mod site;
+mod stay;
 mod world;
 
 use std::io::{self, Write};
@@ -77,6 +79,8 @@ enum Command {
     Restart(restart::Options),
     /// Garbage datagrams and bad connections while members talk and newcomers join.
     Hostile(hostile::Options),
+    /// Keep members in calls for somebody who looks at the server, until the input ends.
+    Stay(stay::Options),
 }
 
 /// Set by SIGINT and SIGTERM. What was done to the machine is undone before the process ends.
@@ -102,6 +106,7 @@ fn run(common: &Common, command: &Command) -> Result<bool> {
         Command::Faults(options) => faults::run(common, options),
         Command::Restart(options) => restart::run(common, options),
         Command::Hostile(options) => hostile::run(common, options),
+        Command::Stay(options) => stay::run(common, options),
     }
 }
 

@@ -178,6 +178,14 @@ impl World {
         self.restart = gap;
     }
 
+    /// Starts the server after it ended, and from now on nobody else does.
+    pub(crate) fn start_server(&mut self) -> Result<()> {
+        self.restart = None;
+        self.start_at = None;
+        self.ended = None;
+        self.server.start()
+    }
+
     /// Kills the server as `kill -9` does; a supervisor starts it again at once.
     pub(crate) fn kill_server(&mut self) -> Result<()> {
         self.server.kill();

@@ -15,6 +15,7 @@ use crate::ids::{LegId, Ssrc};
 use crate::limits::Limits;
 use crate::media::binding::{Binding, Moves, Voucher};
 use crate::media::command::Permissions;
+use crate::media::inspect::{LastDrop, Unserved};
 use crate::media::news::LegNews;
 use crate::media::rate::{Bucket, Rate};
 use crate::media::reception::Reception;
@@ -80,6 +81,8 @@ pub(super) struct Leg {
     pub(super) news: LegNews,
     pub(super) reception: Reception,
     pub(super) figures: LegFigures,
+    /// The last of its packets that was not forwarded.
+    pub(super) last_drop: Option<LastDrop>,
 }
 
 /// A leg's key and everything that is counted under it. A fresh key starts all of it anew.
@@ -133,6 +136,7 @@ impl Leg {
             news: LegNews::default(),
             reception: Reception::default(),
             figures: LegFigures::default(),
+            last_drop: None,
         }
     }
 
@@ -148,8 +152,23 @@ impl Leg {
     }
 
     /// Whether copies are made for it.
+    #[inline]
     pub(super) const fn receives(&self) -> bool {
-        self.permissions.hear && self.keyed.is_some() && self.binding.address().is_some()
+        self.unserved().is_none()
+    }
+
+    /// Why no copies are made for it, if none are.
+    #[inline]
+    pub(super) const fn unserved(&self) -> Option<Unserved> {
+        if !self.permissions.hear {
+            Some(Unserved::Deaf)
+        } else if self.keyed.is_none() {
+            Some(Unserved::NoKey)
+        } else if self.binding.address().is_none() {
+            Some(Unserved::NoAddress)
+        } else {
+            None
+        }
     }
 }
 

@@ -190,7 +190,10 @@ impl Server {
             Timer::Linger(_) => &mut counts.linger_ms,
             Timer::DrainClose(_) => &mut counts.drain_spread_ms,
             Timer::Reservation(_) => &mut counts.reservation_ms,
-            Timer::Resume(_) => &mut counts.resume_window_ms,
+            Timer::Resume(_) => {
+                self.stats.resumes_expired += 1;
+                &mut counts.resume_window_ms
+            }
             Timer::End(_) => {
                 self.stats.grace_ended += 1;
                 &mut counts.grace_spread_ms

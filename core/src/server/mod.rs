@@ -21,7 +21,7 @@
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
 //! | `tombstones` | which channels were destroyed a moment ago: data only |
-//! | `census` | how much there is of everything |
+//! | `census`, `views` | how much there is of everything, and what, for whoever watches |
 //!
 //! Inputs are legal in any order and any number. After each, take [`Server::poll_output`] until
 //! `None`, deliver relay commands, and only then write [`Server::outbound`] bytes: so no datagram
@@ -43,6 +43,7 @@ mod restatement;
 mod resume;
 mod spread;
 mod tombstones;
+mod views;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,6 +68,8 @@ use deadlines::{Drain, Timer};
 use membership::Membership;
 use resume::Replays;
 use tombstones::Tombstones;
+
+pub use views::{ChannelView, ControlView, MemberState, MemberView, SessionView};
 
 /// A relay that says nothing more is no longer behind after this long; it says so once a second.
 const BEHIND_MEMORY: Duration = Duration::from_secs(3);

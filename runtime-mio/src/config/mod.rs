@@ -26,8 +26,8 @@ use crate::sockets::Addresses;
 use crate::turns::Budgets;
 
 pub use sections::{
-    ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection, SecretText,
-    TlsSection,
+    AdminSection, ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection,
+    SecretText, TlsSection,
 };
 
 /// The longest grace and the longest drain, in seconds.
@@ -86,6 +86,7 @@ impl File {
                 self.control.listen
             );
         }
+        self.check_admin()?;
         if self.media.relays == 0 {
             bail!("media.relays = 0: at least one relay is needed");
         }
@@ -122,6 +123,20 @@ impl File {
             budgets: Budgets::default(),
             record: None,
         })
+    }
+
+    /// What the admin plane shows is nobody's business but the operator's.
+    fn check_admin(&self) -> Result<()> {
+        let AdminSection { listen, allow_remote, .. } = &self.admin;
+        match listen {
+            Some(listen) if !listen.ip().is_loopback() && !allow_remote => bail!(
+                "admin.listen = {listen} is not a loopback address, and whoever reaches the admin plane \
+                 sees who is in which channel, from which address: listen on 127.0.0.1 and let a proxy \
+                 or an SSH tunnel in front ask who comes, or say admin.allow_remote = true where a \
+                 firewall does"
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn endpoint(&self) -> Result<Option<String>> {

@@ -24,6 +24,8 @@ pub struct File {
     pub tls: TlsSection,
     /// How a stop is spread over time.
     pub drain: DrainSection,
+    /// Where operators and their tools look.
+    pub admin: AdminSection,
     /// Every bound of the core.
     pub limits: Limits,
 }
@@ -206,6 +208,20 @@ impl Default for DrainSection {
     fn default() -> Self {
         Self { seconds: 30 }
     }
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSection {
+    /// Address and TCP port of the dashboard, the figures and the health checks; off where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Listen on an address that is not loopback: whoever reaches it sees who is in which channel.
+    pub allow_remote: bool,
+    /// Names, besides `localhost` and addresses, that requests may be made to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// A secret as it stands in the configuration. It is masked wherever it is printed.
