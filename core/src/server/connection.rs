@@ -80,6 +80,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Where the client connects from, as far as that is known; without a port if a proxy says it.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        match self.origin {
+            Origin::Peer => Some(self.peer),
+            Origin::Client(ip) => Some(SocketAddr::new(ip, 0)),
+            Origin::Proxy => None,
+        }
+    }
+
     /// How far its opening has come.
     pub(super) const fn stage(&self) -> Stage {
         self.stage
