@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | `faults`, `restart`, `hostile` | the sub-commands: what goes wrong, and what must hold |
+//! | `fleet` | the sub-command with three servers, one of which is killed |
 //! | `stay` | the sub-command that lets others look at a server in use |
 //! | `world` | the loop: everybody's sockets, who talks when |
 //! | `member`, `chat` | a voice client with its library's habits; the chat server with its database |
@@ -17,6 +18,7 @@
 mod attack;
 mod chat;
 mod faults;
+mod fleet;
 mod hostile;
 mod judge;
 mod member;
@@ -79,6 +81,8 @@ enum Command {
     Restart(restart::Options),
     /// Garbage datagrams and bad connections while members talk and newcomers join.
     Hostile(hostile::Options),
+    /// Three servers under one chat server that goes by their health; one of them is killed.
+    Fleet(fleet::Options),
     /// Keep members in calls for somebody who looks at the server, until the input ends.
     Stay(stay::Options),
 }
@@ -106,6 +110,7 @@ fn run(common: &Common, command: &Command) -> Result<bool> {
         Command::Faults(options) => faults::run(common, options),
         Command::Restart(options) => restart::run(common, options),
         Command::Hostile(options) => hostile::run(common, options),
+        Command::Fleet(options) => fleet::run(common, options),
         Command::Stay(options) => stay::run(common, options),
     }
 }
