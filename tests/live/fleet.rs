@@ -58,8 +58,8 @@ fn play(common: &Common, options: &Options) -> Result<(bool, String)> {
         bail!("--clients: {} are needed, a channel for each server", SERVERS * CHANNEL_MEMBERS);
     }
     let sites = sites(common, options)?;
-    // Health has to move with every channel: none of them is large.
-    let small = [("LVSP_LIMITS__SESSIONS", clients), ("LVSP_LIMITS__CONTROL_PING_MS", 1_000)];
+    // Health has to move with every channel, none of which is large; it is told with each heartbeat.
+    let small = [("LVSP_LIMITS__SESSIONS", clients), ("LVSP_LIMITS__HEARTBEAT_INTERVAL_MS", 1_000)];
     let server = |site: &Site| -> Result<ServerProcess> {
         let mut server = ServerProcess::new(site, 0)?;
         for (variable, value) in small {
