@@ -98,9 +98,7 @@ rm "$root/tmp/lvsp-mio.deb"
 echo "package: installed"
 
 in_root lvsp-mio gen-secret >"$root/etc/lvsp/control-secret"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=voice" \
-    -addext subjectAltName=IP:127.0.0.1,DNS:localhost -addext basicConstraints=critical,CA:TRUE \
-    -keyout "$root/etc/lvsp/key.pem" -out "$root/etc/lvsp/chain.pem" 2>/dev/null
+scripts/test-certificate.sh "$root/etc/lvsp" IP:127.0.0.1
 # As the operator fills in the file that was installed.
 sed -i -e 's/voice\.example\.org:443/127.0.0.1:8443/' -e 's/203\.0\.113\.7/127.0.0.1/' \
     "$root/etc/lvsp/lvsp.toml"
@@ -117,7 +115,7 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 lvsp-mio healthcheck || { cat /tmp/server.log; exit 1; }
-lvsp-mio load --ca /etc/lvsp/chain.pem --members 6 --speakers 2 --seconds 1 --warm-up 0.2 >/tmp/load 2>&1 ||
+lvsp-mio load --ca /etc/lvsp/ca.pem --members 6 --speakers 2 --seconds 1 --warm-up 0.2 >/tmp/load 2>&1 ||
     { cat /tmp/load; exit 1; }
 kill -TERM $server
 wait $server

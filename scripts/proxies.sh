@@ -65,14 +65,7 @@ for netns in "$servers" "$clients"; do ip -n "$netns" link set lo up; done
 ip -n "$servers" link set "lvp$$" up
 ip -n "$clients" link set "lvq$$" up
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=authority" \
-    -keyout "$work/ca-key.pem" -out "$work/ca.pem" 2>/dev/null
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=voice" \
-    -keyout "$work/key.pem" -out "$work/request.pem" 2>/dev/null
-printf 'subjectAltName=IP:%s\nextendedKeyUsage=serverAuth\n' $here >"$work/extensions"
-openssl x509 -req -days 2 -in "$work/request.pem" -CA "$work/ca.pem" -CAkey "$work/ca-key.pem" \
-    -CAcreateserial -extfile "$work/extensions" -out "$work/chain.pem" 2>/dev/null
-cat "$work/ca.pem" >>"$work/chain.pem"
+scripts/test-certificate.sh "$work" IP:$here
 "$SERVER" gen-secret >"$work/secret"
 chmod 711 "$work"
 
