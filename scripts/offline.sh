@@ -3,25 +3,16 @@
 # chat server and voice clients who talk, and stops; and of all system calls by which a program can reach
 # somebody, none names an address but the configured ones.
 #
-# Needs root and iproute2, util-linux and strace (as Debian calls them); status 2 where one is missing.
+# Needs root, and installs by apt-get what is missing of iproute2, util-linux and strace; status 2 where that
+# cannot be done.
 # SERVER=FILE runs that program instead of building one.
 set -eu
 
 [ -z "${SERVER:-}" ] || SERVER=$(realpath "$SERVER")
 cd "$(dirname "$0")/.."
 
-missing() {
-    [ "$(id -u)" = 0 ] || echo "not root"
-    for tool in ip nsenter strace; do
-        command -v "$tool" >/dev/null || echo "no $tool here"
-    done
-}
-why=$(missing)
-if [ -n "$why" ]; then
-    echo "offline: $why" | tr '\n' ';' >&2
-    echo >&2
-    exit 2
-fi
+. scripts/need.sh
+need offline ip:iproute2 nsenter:util-linux strace:strace
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
     SERVER=$PWD/target/debug/lvsp-mio

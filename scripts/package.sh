@@ -5,8 +5,9 @@
 #
 #   scripts/package.sh [--build-only]
 #
-# Trying it needs root, debootstrap, lintian and openssl (as Debian calls them), and a mirror that apt
-# reaches; status 2 where one is missing. Installs cargo-deb if need be.
+# Trying it needs root and a mirror of Debian's, and installs by apt-get what is missing of debootstrap,
+# lintian, openssl, util-linux and iproute2; status 2 where that cannot be done. Installs cargo-deb if
+# need be.
 set -eu
 cd "$(dirname "$0")/.."
 suite=bookworm
@@ -49,18 +50,8 @@ echo "package: $package, $(($(stat -c %s "$package") / 1024)) KiB"
 
 # --- try ---
 
-missing() {
-    [ "$(id -u)" = 0 ] || echo "not root"
-    for tool in debootstrap lintian openssl chroot unshare; do
-        command -v "$tool" >/dev/null || echo "no $tool here"
-    done
-}
-why=$(missing)
-if [ -n "$why" ]; then
-    echo "package: not tried: $why" | tr '\n' ';' >&2
-    echo >&2
-    exit 2
-fi
+. scripts/need.sh
+need package debootstrap:debootstrap lintian:lintian openssl:openssl unshare:util-linux ip:iproute2
 
 # No changelog of Debian's: this is the maker's own package, and its changes are in CHANGELOG.md.
 lintian --fail-on error,warning \
@@ -79,6 +70,7 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+# shellcheck disable=SC2016 # these are apt's own
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' | sed -n "s/ $suite\$//p" | head -n 1)
 if ! debootstrap --variant=minbase "$suite" "$root" "${mirror:-http://deb.debian.org/debian/}" \
     >"$root.log" 2>&1; then
@@ -91,6 +83,9 @@ rm -f "$root.log"
 in_root() { chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 files() { (cd "$root" && find . -xdev ! -type d -o -empty | grep -vE '^\./(proc|var/(log|cache)|var/lib/(dpkg|apt))/' | sort); }
 
+# Where systemd, which is not in this root, has its links.
+links=etc/systemd/system
+mkdir -p "$root/$links/multi-user.target.wants" "$root/$links/sockets.target.wants"
 files >target/package/before
 cp "$package" "$root/tmp/lvsp-mio.deb"
 in_root apt-get install -qq -y --no-install-recommends /tmp/lvsp-mio.deb >/dev/null
@@ -127,6 +122,10 @@ unshare --net sh -c "ip link set lo up && exec chroot '$root' sh /tmp/try"
 umount "$root/proc"
 echo "package: its server was found well, carried six voice clients and stopped"
 
+# What `systemctl enable` makes.
+for wanted in multi-user.target.wants/lvsp-mio.service sockets.target.wants/lvsp-mio-gateway.socket; do
+    ln -s "/usr/lib/systemd/system/$(basename $wanted)" "$root/$links/$wanted"
+done
 rm "$root"/etc/lvsp/control-secret "$root"/etc/lvsp/*.pem
 in_root apt-get purge -qq -y lvsp-mio >/dev/null
 in_root apt-get autoremove -qq -y --purge >/dev/null

@@ -5,8 +5,8 @@
 #
 #   scripts/proxies.sh [nginx-http] [nginx-stream] [caddy]
 #
-# Needs root and iproute2, util-linux, openssl, nginx, libnginx-mod-stream and caddy (as Debian calls
-# them); status 2 where one is missing. Everything happens in two network namespaces with a link between
+# Needs root, and installs by apt-get what is missing of iproute2, util-linux, openssl, nginx,
+# libnginx-mod-stream and caddy; status 2 where that cannot be done. Everything happens in two network namespaces with a link between
 # them, which are removed again. SERVER=FILE runs that program instead of building one.
 set -eu
 
@@ -14,19 +14,9 @@ set -eu
 cd "$(dirname "$0")/.."
 modules=/usr/lib/nginx/modules
 
-missing() {
-    [ "$(id -u)" = 0 ] || echo "not root"
-    for tool in ip nsenter openssl nginx caddy; do
-        command -v "$tool" >/dev/null || echo "no $tool here"
-    done
-    [ -e "$modules/ngx_stream_module.so" ] || echo "no libnginx-mod-stream here"
-}
-why=$(missing)
-if [ -n "$why" ]; then
-    echo "proxies: $why" | tr '\n' ';' >&2
-    echo >&2
-    exit 2
-fi
+. scripts/need.sh
+need proxies ip:iproute2 ss:iproute2 nsenter:util-linux openssl:openssl nginx:nginx caddy:caddy \
+    "$modules/ngx_stream_module.so:libnginx-mod-stream"
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
     SERVER=$PWD/target/debug/lvsp-mio
