@@ -120,20 +120,17 @@ fn line(event: &Event) {
     }
 }
 
+/// What to do about a connection that a proxy began in the wrong way.
 const fn refused_proxy(reason: CloseReason) -> &'static str {
-    match reason {
-        CloseReason::UntrustedProxy => {
-            "the PROXY protocol from an address that is not believed: name its network in \
-             gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it \
-             off there"
-        }
-        CloseReason::ProxyHeaderTooBig => {
-            "a PROXY protocol header over limits.proxy_header_bytes: have the proxy send less"
-        }
-        _ => {
-            "no PROXY protocol header from a trusted proxy, or a malformed one: switch the protocol on \
-             there, or change gateway.client_address"
-        }
+    if matches!(reason, CloseReason::UntrustedProxy) {
+        "the PROXY protocol from an address that is not believed: name its network in \
+         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it off \
+         there"
+    } else if matches!(reason, CloseReason::ProxyHeaderTooBig) {
+        "a PROXY protocol header over limits.proxy_header_bytes: have the proxy send less"
+    } else {
+        "no PROXY protocol header from a trusted proxy, or a malformed one: switch the protocol on \
+         there, or change gateway.client_address"
     }
 }
 
