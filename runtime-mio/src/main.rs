@@ -1,6 +1,7 @@
 //! The command line of `lvsp-mio`.
 
 use std::io::{IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,12 +11,16 @@ use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
 use lvsp_core::entropy::Entropy;
 use lvsp_core::transport::TlsIdentity;
-use lvsp_mio::config::{File, SecretText};
+use lvsp_mio::admin::Admin;
+use lvsp_mio::config::{AdminSection, File, SecretText};
 use lvsp_mio::demo::{self, Fault};
 use lvsp_mio::supervision::supervise;
-use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, memory};
+use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, healthcheck, memory};
 
 mod load_command;
+
+/// Where the admin plane of a first start is.
+const ADMIN_PORT: u16 = 9_900;
 
 /// Voice server for Discord-compatible chat servers.
 ///
@@ -71,6 +76,12 @@ enum Command {
     },
     /// Print a new random control secret.
     GenSecret,
+    /// Ask a running server whether it is well, at its admin.listen. For containers.
+    Healthcheck {
+        /// The configuration file.
+        #[arg(long, env = "LVSP_CONFIG_FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// Marks errors that a change of the configuration would mend: a restart alone would not.
@@ -120,6 +131,13 @@ fn run(command: Command) -> Result<ExitCode> {
             say(memory::describe(&file.memory_ceiling()).trim_end())?;
         }
         Command::GenSecret => say(&gen_secret())?,
+        Command::Healthcheck { config } => {
+            let file = load(config.as_deref())?;
+            let listen = file.admin.listen.context(
+                "admin.listen is off, so nobody can be asked: set it, as in 127.0.0.1:9900",
+            );
+            healthcheck::ask(listen.context(CannotBeServed)?)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -174,8 +192,12 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
         options.tls = Some(first_start.identity.clone());
     }
     options.record = record;
-    if options.tls.is_none() {
-        tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
+    if file.hides_clients() {
+        tracing::warn!(
+            "TLS is off: client libraries need a proxy in front that speaks it. Name its network in \
+             gateway.trusted_proxies: it hides where clients connect from, and until then \
+             media.foreign_udp is without effect"
+        );
     }
     if let Some(warning) = memory_warning(&file) {
         tracing::warn!("{warning}");
@@ -190,7 +212,12 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
         let error = Error::new(error);
         if is_configured { error.context(CannotBeServed) } else { error }
     })?;
-    supervise(&runtime, file.certificate_files()?, Duration::from_secs(file.drain.seconds))
+    let admin = bind_admin(&file.admin, first_start.is_some())?;
+    let admin_address = admin.as_ref().map(Admin::address);
+    let certificate = file.certificate_files()?;
+    let serve = |admin: Admin| admin.serve(runtime.observer(), certificate.clone());
+    let _admin = admin.map(serve).transpose().context("cannot start the admin plane")?;
+    supervise(&runtime, certificate, Duration::from_secs(file.drain.seconds))
         .context("cannot watch over the server")?;
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
     if let Some(FirstStart { secret, ca, .. }) = &first_start {
@@ -201,11 +228,29 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
              both trust:  the CA in {}",
             ca.display()
         ))?;
+        if let Some(address) = admin_address {
+            say(&format!("dashboard:   http://{address}/"))?;
+        }
     }
     let media = runtime.media_addresses().first().copied().unwrap_or(file.media.listen);
-    say(&format!("ready: control {control}, gateway {gateway}, media {media}"))?;
+    let admin = admin_address.map_or_else(String::new, |address| format!(", admin {address}"));
+    say(&format!("ready: control {control}, gateway {gateway}, media {media}{admin}"))?;
     runtime.run().context("the event loop ended")?;
     Ok(())
+}
+
+/// The admin plane's socket. A first start has one, at the usual port or, where that is taken, at a
+/// free one.
+fn bind_admin(section: &AdminSection, first_start: bool) -> Result<Option<Admin>> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
+    if section.listen.is_some() || !first_start {
+        return Ok(Admin::bind(section)?);
+    }
+    let at = |port| AdminSection {
+        listen: Some(SocketAddr::new(usual.ip(), port)),
+        ..AdminSection::default()
+    };
+    Ok(Admin::bind(&at(ADMIN_PORT)).or_else(|_| Admin::bind(&at(0)))?)
 }
 
 /// Sockets from the service manager, if it passed any. Where they listen is what the rest of the

@@ -45,6 +45,20 @@ fn the_table_of_limits_is_that_of_the_code() {
 }
 
 #[test]
+fn the_table_of_figures_is_that_of_the_code() {
+    const METRICS: &str = "docs/metrics.md";
+    const MARK: &str = "runtime-mio/src/admin/metrics.rs -->\n";
+    let document = read(METRICS);
+    let (before, found) = document.split_once(MARK).expect("the mark");
+    let table = lvsp_mio::admin::metrics_table();
+    if env::var_os("UPDATE").is_some() {
+        let text = format!("{before}{MARK}{table}");
+        return fs::write(path(METRICS), text).expect("the document can be written");
+    }
+    assert!(found == table, "{METRICS} differs; UPDATE=1 cargo test --test docs writes it");
+}
+
+#[test]
 fn every_key_is_explained() {
     let document = document();
     let text = File::default().to_masked_toml().expect("the defaults can be printed");

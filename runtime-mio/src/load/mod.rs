@@ -25,7 +25,7 @@ mod discord;
 mod door;
 mod ears;
 mod pacer;
-mod process;
+pub(crate) mod process;
 mod progress;
 mod report;
 mod run;
