@@ -76,7 +76,8 @@ impl Site {
     fn member(&self, user: u64) -> Value {
         let members = self.json("/v1/members");
         let mut members = members["members"].as_array().unwrap().clone();
-        members.retain(|member| member["user_id"] == user.to_string());
+        let user = user.to_string();
+        members.retain(|member| member["user_id"] == user.as_str());
         assert_eq!(members.len(), 1, "{members:?}");
         members.remove(0)
     }

@@ -15,6 +15,7 @@ mod control;
 mod cuts;
 mod drain;
 mod examples;
+mod explain;
 mod gateway;
 mod libraries;
 mod lifecycle;

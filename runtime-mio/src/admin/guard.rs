@@ -55,7 +55,7 @@ impl Guard {
         let inside = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         inside.unwrap_or(&name).parse::<IpAddr>().is_ok()
             || name == "localhost"
-            || self.0.iter().any(|known| *known == name)
+            || self.0.contains(&name)
     }
 }
 

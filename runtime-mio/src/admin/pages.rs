@@ -148,8 +148,7 @@ where
     let state = Some((Some(first), true, write));
     Body::from_stream(stream::unfold(state, move |state| async move {
         let (page, is_first, write) = state?;
-        let Some(page) = page else { return None::<(Result<Bytes, Silent>, _)> };
-        match write(page).await {
+        match write(page?).await {
             Ok((items, next)) => {
                 let mut text = String::new();
                 if is_first {

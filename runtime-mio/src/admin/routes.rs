@@ -227,12 +227,13 @@ async fn capture(
     };
     let (given, member) = named(("id", Some(id)))?;
     let view = observer.control(move |server| server.member_view(member)).await?;
-    let session = view.ok_or(Problem::Member(given.clone()))?.session.ok_or(Problem::NoSession)?;
+    let view = view.ok_or_else(|| Problem::Member(given.clone()))?;
+    let session = view.session.ok_or(Problem::NoSession)?;
     let recorder = observer.record(session.relay, session.leg).ok_or(Problem::Recorders)?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let (headers, lost) = recorder.finish();
     let about = pcapng::About {
-        server: observer.public_address(session.relay).unwrap_or(([0, 0, 0, 0], 0).into()),
+        server: observer.public_address(session.relay).unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
         relay: &format!("relay-{}", session.relay.0),
         comment: &format!(
             "Member {given}, SSRC {}: {seconds} s, headers only; IP and UDP headers are made up from the \

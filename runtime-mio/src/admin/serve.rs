@@ -26,7 +26,7 @@ pub(crate) const HEAD_BYTES: usize = 16 * 1_024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// What is said to one connection too many.
 const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-    content-length: 48\r\nconnection: close\r\ncache-control: no-store\r\n\r\n\
+    content-length: 49\r\nconnection: close\r\ncache-control: no-store\r\n\r\n\
     {\"error\":\"too many connections; try again soon\"}\n";
 
 /// Accepts connections until it is told to stop.

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_key_has_its_variable() {
-        assert_eq!(sections(), ["control", "gateway", "media", "tls", "drain", "limits"]);
+        assert_eq!(sections(), ["control", "gateway", "media", "tls", "drain", "admin", "limits"]);
         let control = variables("control");
         assert!(control.contains(&"LVSP_CONTROL__SECRET_FILE".to_owned()), "{control:?}");
         assert!(!control.contains(&"LVSP_CONTROL__CLIENT".to_owned()), "{control:?}");
