@@ -214,6 +214,10 @@ async function vanished(view, stage) {
   await ready(view);
   await stage.order("vanish");
   await view.until("it is shown as lost", (row) => document.querySelector(`${row} .badges`)?.textContent === "lost, may resume", row(VANISHING));
+  await view.until("its connection is counted, and what that means", () => {
+    const reason = document.querySelector('#closes [data-reason="peer_closed"]');
+    return reason?.cells[1].textContent === "1" && reason.cells[2].textContent === "1" && reason.textContent.includes("The other side left");
+  });
   await choosePair(view, VANISHING, TALKER);
   await view.until("its session is the reason", () => document.querySelector("#steps [data-first] strong")?.textContent === "session");
 }

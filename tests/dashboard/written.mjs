@@ -64,6 +64,10 @@ async function figures() {
   assert.equal(meter.rate("n"), 5, "over the whole interval");
   meter.feed(5000, { n: 1 });
   assert.equal(meter.rate("n"), null, "a counter that began anew");
+  assert.equal(meter.lastMinute("n"), 0, "nor has it shrunk");
+  const minute = new Meter();
+  for (const [at, n] of [[0, 0], [10, 7], [65, 9], [69, 10]]) minute.feed(at * 1000, { n });
+  assert.equal(minute.lastMinute("n"), 3, "what was before the last minute is left out");
   for (let at = 6; at < 200; at += 1) meter.feed(at * 1000, { n: at });
   assert.equal(meter.series("n").values.length, 60, "the history is bounded");
 }
