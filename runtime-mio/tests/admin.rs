@@ -399,6 +399,8 @@ fn what_makes_no_sense_is_refused_in_words() {
     for (path, status, said) in [
         ("/nothing", 404, "nothing at this path"),
         ("/v1/members?channel=x", 400, "a channel's id is a number"),
+        ("/v1/members?channel=1&channel=2", 400, "duplicate field"),
+        ("/v1/members/%FF/capture", 400, "not understood"),
         ("/v1/members?channel=0", 400, "a channel's id is a number"),
         ("/v1/explain", 400, "speaker"),
         (&format!("/v1/explain?speaker={id}"), 400, "listener"),

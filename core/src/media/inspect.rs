@@ -151,8 +151,15 @@ fn view(leg: &Leg, room: RoomId, others: RelaySet) -> LegView {
 
 /// What a copy for this leg would meet, in the order of a fan-out.
 fn unserved(leg: &Leg) -> Option<Unserved> {
-    if let Some(unserved) = leg.unserved() {
-        return Some(unserved);
+    if !leg.receives() {
+        // Which part of it fails first.
+        return Some(if !leg.permissions.hear {
+            Unserved::Deaf
+        } else if leg.keyed.is_none() {
+            Unserved::NoKey
+        } else {
+            Unserved::NoAddress
+        });
     }
     let keyed = leg.keyed.as_ref()?;
     if keyed.spent != Spent::No {

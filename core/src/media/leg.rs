@@ -15,7 +15,7 @@ use crate::ids::{LegId, Ssrc};
 use crate::limits::Limits;
 use crate::media::binding::{Binding, Moves, Voucher};
 use crate::media::command::Permissions;
-use crate::media::inspect::{LastDrop, Unserved};
+use crate::media::inspect::LastDrop;
 use crate::media::news::LegNews;
 use crate::media::rate::{Bucket, Rate};
 use crate::media::reception::Reception;
@@ -152,23 +152,8 @@ impl Leg {
     }
 
     /// Whether copies are made for it.
-    #[inline]
     pub(super) const fn receives(&self) -> bool {
-        self.unserved().is_none()
-    }
-
-    /// Why no copies are made for it, if none are.
-    #[inline]
-    pub(super) const fn unserved(&self) -> Option<Unserved> {
-        if !self.permissions.hear {
-            Some(Unserved::Deaf)
-        } else if self.keyed.is_none() {
-            Some(Unserved::NoKey)
-        } else if self.binding.address().is_none() {
-            Some(Unserved::NoAddress)
-        } else {
-            None
-        }
+        self.permissions.hear && self.keyed.is_some() && self.binding.address().is_some()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is said where there is no answer: a status and a sentence, as JSON.
 
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -21,6 +22,8 @@ pub(super) enum Problem {
     Host(String),
     #[error("there is nothing at this path; `/` has the list")]
     Path,
+    #[error("the request is not understood: {0}")]
+    Request(String),
     #[error("{what} {given:?}: {why}")]
     Argument {
         /// The argument.
@@ -42,6 +45,18 @@ pub(super) enum Problem {
     Silent(#[from] Silent),
 }
 
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Request(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::Request(rejection.body_text())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = match &self {
@@ -51,7 +66,7 @@ impl IntoResponse for Problem {
             Self::Path | Self::Member(_) => StatusCode::NOT_FOUND,
             Self::NoSession => StatusCode::CONFLICT,
             Self::Recorders => StatusCode::TOO_MANY_REQUESTS,
-            Self::Argument { .. } => StatusCode::BAD_REQUEST,
+            Self::Argument { .. } | Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(json!({ "error": self.to_string() }))).into_response()

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -134,8 +135,9 @@ struct OfMembers {
 
 async fn members(
     State(Plane { observer, .. }): State<Plane>,
-    Query(OfMembers { channel }): Query<OfMembers>,
+    query: Result<Query<OfMembers>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let Query(OfMembers { channel }) = query?;
     let channel = channel.map(|given| {
         let id = given.parse().ok().and_then(ChannelId::new);
         let why = "a channel's id is a number";
@@ -156,8 +158,9 @@ struct OfExplanation {
 
 async fn explanation(
     State(Plane { observer, .. }): State<Plane>,
-    Query(OfExplanation { speaker, listener }): Query<OfExplanation>,
+    query: Result<Query<OfExplanation>, QueryRejection>,
 ) -> Result<Json<Answer>, Problem> {
+    let Query(OfExplanation { speaker, listener }) = query?;
     let [speaker, listener] = [("speaker", speaker), ("listener", listener)].map(named);
     let ((speaker, from), (listener, to)) = (speaker?, listener?);
     let asked = observer.control(move |server| {
@@ -212,9 +215,10 @@ const CAPTURE_S: u64 = 5;
 /// Records the headers of a member's datagrams from now on, and answers when the time is over.
 async fn capture(
     State(Plane { observer, .. }): State<Plane>,
-    Path(id): Path<String>,
-    Query(OfCapture { seconds }): Query<OfCapture>,
+    id: Result<Path<String>, PathRejection>,
+    query: Result<Query<OfCapture>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let (Path(id), Query(OfCapture { seconds })) = (id?, query?);
     let seconds = match seconds {
         None => CAPTURE_S,
         Some(given) => match given.parse() {
