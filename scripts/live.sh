@@ -11,8 +11,8 @@
 #   scripts/live.sh overload [options]   twice what the server can carry
 #
 # As root, `fleet` has a network namespace for each server, and `faults` has two with a link between
-# them, server here and clients there; they are removed again. Without root, or without a tool (iproute2, nftables, util-linux as
-# Debian calls them), it tells which faults did not run and why. `--help` shows the options.
+# them, server here and clients there; they are removed again. Without root, or without a tool
+# (iproute2, nftables, util-linux as Debian calls them), it tells which faults did not run and why. `--help` shows the options.
 #
 # SERVER=FILE and LIVE=FILE run those programs instead of building the ones of this folder.
 set -eu
