@@ -21,7 +21,7 @@ use super::pipe::Outbound;
 use super::tls::{TlsSession, TlsStep};
 use super::upgrade::{self, ClientUpgrade, ServerUpgrade, UpgradeStep};
 use super::websocket::{WebSocket, WebSocketEvent};
-use super::{Stage, TlsError, TlsIdentity, TlsTrust, TransportConfig, TransportEvent};
+use super::{Stage, TlsError, TlsFailure, TlsIdentity, TlsTrust, TransportConfig, TransportEvent};
 use crate::reasons::CloseReason;
 
 /// One TCP connection's bytes as WebSocket messages, over memory.
@@ -35,6 +35,8 @@ pub struct Transport {
     /// Bytes that must still look like a TLS ClientHello: 2, 1, or 0 when seen or not asked for.
     unchecked: u8,
     is_silent: bool,
+    /// Why TLS failed, if it did on the client's side.
+    tls_failure: Option<Box<TlsFailure>>,
     config: TransportConfig,
     events: VecDeque<TransportEvent>,
     /// What the upper layers wrote during this call; empty between calls.
@@ -100,6 +102,7 @@ impl Transport {
             layer,
             unchecked: 0,
             is_silent: false,
+            tls_failure: None,
             config,
             events: VecDeque::new(),
             plain: Vec::new(),
@@ -226,6 +229,12 @@ impl Transport {
         }
     }
 
+    /// Why TLS failed, after a failure as [`CloseReason::TlsFailed`] on the client's side.
+    #[must_use]
+    pub fn tls_failure(&self) -> Option<&TlsFailure> {
+        self.tls_failure.as_deref()
+    }
+
     /// Whether the connection is over and everything was written: time to close the socket.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -271,6 +280,7 @@ impl Transport {
                 }
                 TlsStep::Failed => {
                     // The alert is in the output and must stay the last thing there.
+                    self.tls_failure = self.tls.as_mut().and_then(TlsSession::take_failure);
                     self.tls = None;
                     self.plain.clear();
                     if !self.is_closed() {
