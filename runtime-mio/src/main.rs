@@ -66,11 +66,8 @@ enum Command {
 impl Command {
     /// From which level on lines are logged, unless `RUST_LOG` says otherwise.
     const fn log_level(&self) -> &'static str {
-        match self {
-            Self::Serve(_) => "info",
-            // What these show stands in their tables.
-            _ => "warn",
-        }
+        // What the others show stands in their tables.
+        if matches!(self, Self::Serve(_)) { "info" } else { "warn" }
     }
 
     fn run(self) -> anyhow::Result<ExitCode> {

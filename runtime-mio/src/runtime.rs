@@ -151,8 +151,9 @@ impl BindError {
     pub fn hint(&self) -> Option<String> {
         let Self::Address { key, address, source } = self else { return None };
         let protocol = if *key == "media.listen" { Protocol::Udp } else { Protocol::Tcp };
-        match source.kind() {
-            io::ErrorKind::AddrInUse => Some(match host::holder(protocol, *address) {
+        let kind = source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            return Some(match host::holder(protocol, *address) {
                 Some(Holder { pid, name }) => format!(
                     "process {pid} ({name}) holds the port: stop it, or give {key} another port"
                 ),
@@ -160,17 +161,20 @@ impl BindError {
                     "another process holds the port (as root, `ss -lntup` names it): stop it, or \
                      give {key} another port"
                 ),
-            }),
-            io::ErrorKind::AddrNotAvailable => Some(format!(
-                "no interface of this host has {}: give {key} one that it has, or 0.0.0.0 for all",
-                address.ip()
-            )),
-            io::ErrorKind::PermissionDenied => Some(format!(
+            });
+        }
+        if kind == io::ErrorKind::AddrNotAvailable {
+            let ip = address.ip();
+            return Some(format!(
+                "no interface of this host has {ip}: give {key} one that it has, or 0.0.0.0 for all"
+            ));
+        }
+        (kind == io::ErrorKind::PermissionDenied).then(|| {
+            format!(
                 "ports below 1024 need the capability CAP_NET_BIND_SERVICE or a socket unit \
                  (deploy/): give {key} a higher port otherwise"
-            )),
-            _ => None,
-        }
+            )
+        })
     }
 }
 

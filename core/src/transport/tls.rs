@@ -241,17 +241,21 @@ impl TlsSession {
 fn failure(error: Error, handshaking: bool) -> TlsFailure {
     use CertificateError as Why;
 
-    match error {
-        Error::InvalidCertificate(why) => match why {
-            Why::Expired | Why::ExpiredContext { .. } => TlsFailure::Expired,
-            Why::NotValidYet | Why::NotValidYetContext { .. } => TlsFailure::NotYetValid,
-            Why::NotValidForName | Why::NotValidForNameContext { .. } => TlsFailure::OtherName,
-            // Of an authority that has the name of one that is trusted, and another key.
-            Why::UnknownIssuer | Why::BadSignature => TlsFailure::UnknownAuthority,
-            other => TlsFailure::Other(other.to_string()),
-        },
-        Error::InvalidMessage(_) if handshaking => TlsFailure::NotTls,
-        other => TlsFailure::Other(other.to_string()),
+    if handshaking && matches!(error, Error::InvalidMessage(_)) {
+        return TlsFailure::NotTls;
+    }
+    let Error::InvalidCertificate(why) = error else { return TlsFailure::Other(error.to_string()) };
+    if matches!(why, Why::Expired | Why::ExpiredContext { .. }) {
+        TlsFailure::Expired
+    } else if matches!(why, Why::NotValidYet | Why::NotValidYetContext { .. }) {
+        TlsFailure::NotYetValid
+    } else if matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. }) {
+        TlsFailure::OtherName
+    } else if matches!(why, Why::UnknownIssuer | Why::BadSignature) {
+        // The latter: of an authority that has the name of one that is trusted, and another key.
+        TlsFailure::UnknownAuthority
+    } else {
+        TlsFailure::Other(why.to_string())
     }
 }
 

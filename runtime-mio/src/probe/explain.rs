@@ -1,7 +1,7 @@
 //! What a failure means, and what to do: by what was heard of it, and never by guessing alone.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lvsp_core::reasons::CloseReason;
 use lvsp_core::transport::{Stage, TlsFailure};
@@ -191,7 +191,7 @@ impl Route {
                  tls.certificate lacks the intermediate certificates (certbot: use fullchain.pem). \
                  Clients that do not trust it either refuse to connect",
             ),
-            other => Failure::new(
+            other @ (TlsFailure::Other(_) | _) => Failure::new(
                 format!("no TLS with {address}: {other}"),
                 "see that nothing between here and the server changes what is sent",
             ),
@@ -240,12 +240,12 @@ impl Route {
 /// Discovery requests are not answered.
 pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) -> Failure {
     let why = unsendable.map_or_else(String::new, |error| format!(" ({error})"));
-    let private = match media {
-        SocketAddr::V4(v4) if v4.ip().is_private() || v4.ip().is_loopback() => format!(
-            "; {} is an address that only hosts of its own network reach: is media.public_ip right?",
-            v4.ip()
+    let is_private = |ip: &Ipv4Addr| ip.is_private() || ip.is_loopback();
+    let private = match media.ip() {
+        IpAddr::V4(ip) if is_private(&ip) => format!(
+            "; {ip} is an address that only hosts of its own network reach: is media.public_ip right?"
         ),
-        _ => String::new(),
+        IpAddr::V4(_) | IpAddr::V6(_) => String::new(),
     };
     Failure::new(
         format!("no discovery answer from {media} over UDP{why}"),

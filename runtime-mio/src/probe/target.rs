@@ -1,6 +1,6 @@
 //! Which server, and how to be let in. Every error names the option to change.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -64,11 +64,12 @@ impl Entry {
             ),
         };
         let mut listen = control.listen;
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        });
+        if listen.ip().is_unspecified() {
+            listen.set_ip(match listen {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
         let endpoint = file.gateway.endpoint.as_deref();
         // Behind a proxy the gateway has TLS all the same, as its clients see it.
         let is_plain = file.tls.off;
