@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lvsp_mio::development::Authority;
+use rustls_pki_types::DnsName;
 
 use super::say;
 
@@ -23,7 +24,7 @@ const PRIVATE: u32 = 0o600;
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// A name that clients dial, as in gateway.endpoint or control.listen; may be repeated.
-    #[arg(long = "name", value_name = "HOST", required_unless_present = "ips")]
+    #[arg(long = "name", value_name = "HOST", required_unless_present = "ips", value_parser = host)]
     names: Vec<String>,
     /// An address that clients dial; may be repeated.
     #[arg(long = "ip", value_name = "IP")]
@@ -95,6 +96,14 @@ impl Arguments {
         replace(&ca, authority.certificate(), PUBLIC)?;
         replace(&ca_key, &authority.key(), PRIVATE)?;
         Ok(authority)
+    }
+}
+
+/// A name of a host, as it may stand in a certificate.
+fn host(text: &str) -> Result<String> {
+    match DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => bail!("a name of a host alone is wanted, as in voice.example.org"),
     }
 }
 

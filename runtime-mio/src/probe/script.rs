@@ -29,6 +29,8 @@ const USERS: u64 = 8_500_000_000;
 const BITRATE: u32 = 64_000;
 const VERSION: u8 = 8;
 const CLIENTS: [&str; 2] = ["client 1", "client 2"];
+/// Steps of a probe without TLS: four of the chat server, seven of each client, and what is heard.
+const PLAIN_STEPS: u64 = 19;
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// From the end to the last order: the server has read it by then.
@@ -71,7 +73,9 @@ macro_rules! passed {
 
 impl<'a> Script<'a> {
     fn new(target: &'a Target, bar: &'a Progress) -> Result<Self> {
-        bar.begin("probe", 0);
+        let tls = u64::from(target.control_trust.is_some())
+            + CLIENTS.len() as u64 * u64::from(target.gateway_trust.is_some());
+        bar.begin("probe", PLAIN_STEPS + tls);
         let (stage, report) = (Stage::new()?, Report::default());
         Ok(Self { target, bar, stage, report, since: clock::now() })
     }
