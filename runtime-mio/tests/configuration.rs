@@ -90,12 +90,12 @@ fn renamed(attributes: &[Attribute]) -> Option<String> {
 fn named(kind: &Type) -> (String, Option<&Type>) {
     let Type::Path(path) = kind else { panic!("a field's type is no path") };
     let segment = path.path.segments.last().expect("a path has segments");
-    let inner = match &segment.arguments {
-        PathArguments::AngleBracketed(arguments) => match arguments.args.first() {
-            Some(GenericArgument::Type(inner)) => Some(inner),
-            _ => None,
-        },
-        _ => None,
+    let inner = if let PathArguments::AngleBracketed(arguments) = &segment.arguments
+        && let Some(GenericArgument::Type(inner)) = arguments.args.first()
+    {
+        Some(inner)
+    } else {
+        None
     };
     (segment.ident.to_string(), inner)
 }

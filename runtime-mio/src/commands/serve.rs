@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use clap::Args;
 use lvsp_core::transport::TlsIdentity;
 use lvsp_mio::config::{File, SecretText};
@@ -58,13 +58,14 @@ impl Arguments {
 /// Says where the server listens, and after a first start how to be let in.
 fn announce(runtime: &Runtime, file: &File, first_start: Option<&FirstStart>) -> Result<()> {
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
-    if let Some(FirstStart { secret, ca, .. }) = first_start {
+    if let Some(FirstStart { secret, token, ca, .. }) = first_start {
         say(&format!(
             "No configuration file: serving on loopback with a development certificate.\n\
              chat server: LVSP to wss://{control}/ with {secret}\n\
              clients:     the chat server passes on the endpoint {gateway}\n\
-             both trust:  the CA in {}",
-            ca.display()
+             both trust:  the CA in {ca}\n\
+             try it:      LVSP_CONTROL__SECRET={token} lvsp-mio probe --control {control} --ca {ca}",
+            ca = ca.display()
         ))?;
     }
     let media = runtime.media_addresses().first().copied().unwrap_or(file.media.listen);
@@ -79,7 +80,7 @@ fn explain(error: BindError) -> Error {
     let error = Error::new(error);
     match hint {
         _ if is_configured => error.context(CannotBeServed),
-        Some(hint) => error.context(hint),
+        Some(hint) => anyhow!("{error:#}; {hint}"),
         None => error,
     }
 }
@@ -103,6 +104,8 @@ struct FirstStart {
     identity: TlsIdentity,
     /// What to say of the secret.
     secret: String,
+    /// What to write in its place into a command line.
+    token: String,
     /// Where the CA was written.
     ca: PathBuf,
 }
@@ -112,13 +115,14 @@ fn prepare_first_start(file: &mut File) -> Result<FirstStart> {
     let made = development::certificate()?;
     let ca = env::temp_dir().join(format!("lvsp-development-ca-{}.pem", std::process::id()));
     fs::write(&ca, made.ca).with_context(|| format!("cannot write {}", ca.display()))?;
-    let mut secret = "the configured token".to_owned();
+    let (mut secret, mut token) = ("the configured token".to_owned(), "...".to_owned());
     if file.control.secret.is_none() && file.control.secret_file.is_none() {
         let made = gen_secret();
         secret = format!("the token {made}");
+        token.clone_from(&made);
         file.control.secret = Some(SecretText::new(made));
     }
     // The file names no certificate; ours takes its place.
     file.tls.off = true;
-    Ok(FirstStart { identity: made.identity, secret, ca })
+    Ok(FirstStart { identity: made.identity, secret, token, ca })
 }
