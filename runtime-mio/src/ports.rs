@@ -55,13 +55,13 @@ pub fn openings(file: &File) -> Vec<Opening> {
     vec![
         Opening {
             from: file.control.allow.iter().map(ToString::to_string).collect(),
-            ..single("control.listen", "chat servers (LVSP)", file.control.listen, true)
+            ..single("control.listen", "chat servers", file.control.listen, true)
         },
-        single("gateway.listen", "voice clients (voice gateway)", file.gateway.listen, false),
+        single("gateway.listen", "voice clients", file.gateway.listen, false),
         Opening {
             protocol: Protocol::Udp,
             last_port: media.port().saturating_add(relays),
-            ..single("media.listen", "voice clients (media)", media, false)
+            ..single("media.listen", "media of voice clients", media, false)
         },
     ]
 }

@@ -102,8 +102,8 @@ impl Report {
                 let _ = writeln!(text, "{:<8} {:<width$}  -> {remedy}", "", "");
             }
         }
-        let _ = write!(text, "{} errors, {} warnings", self.errors, self.warnings);
-        text
+        let number = |count, of| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+        text + &format!("{}, {}", number(self.errors, "error"), number(self.warnings, "warning"))
     }
 }
 

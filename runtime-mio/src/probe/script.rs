@@ -222,11 +222,12 @@ impl<'a> Script<'a> {
     fn open<R: Seated>(&mut self, route: &Route) -> Passed<()> {
         let end = self.since + PATIENCE;
         loop {
-            self.stage.turn(end)?;
             let Some(found) = R::find(&mut self.stage, route.at) else { return Ok(None) };
             match found.connection.is_connected() {
                 Ok(true) => break,
-                Ok(false) if found.broken.is_none() && clock::now() < end => {}
+                Ok(false) if found.broken.is_none() && clock::now() < end => {
+                    self.stage.turn(end)?
+                }
                 result => {
                     let error = found.broken.take().or_else(|| result.err());
                     let failure = route.no_connection(error.as_ref());
