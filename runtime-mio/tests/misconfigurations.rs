@@ -13,10 +13,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use lvsp_core::client::VoiceEvent;
 use lvsp_mio::development::Authority;
 
-use common::SECRET;
 use common::process::{Directory, Process, lvsp};
+use common::{Chat, SECRET, Voice, dial, wait_for};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -303,4 +304,36 @@ fn plain_http_on_the_tls_port_and_tls_on_a_plain_one() {
     assert_says(&said, &["answers, but not in TLS", "tls.off = true (then use --plain)"]);
     let (passed, said) = site.probe(&server, "secret", &["--plain"]);
     assert!(passed, "{said}");
+}
+
+#[test]
+fn a_probe_with_a_secret_of_its_own_leaves_the_chat_server_alone() {
+    let site = Site::good();
+    site.directory.write("probe-secret", "a secret of the probe, and of nobody else");
+    let clients = format!(
+        "[[control.client]]\nname = \"chat\"\nsecret_file = {:?}\n\
+         [[control.client]]\nname = \"probe\"\nsecret_file = {:?}\n",
+        site.path("secret"),
+        site.path("probe-secret"),
+    );
+    let configuration = site.directory.write("two.toml", &format!("tls.off = true\n{clients}"));
+    let server = Process::start_as(lvsp(&["serve", "--config", &configuration]), &[]);
+    let mut chat = Chat::connect(server.control, SECRET, None);
+    let mut voice = Voice::new(dial(server.gateway), chat.place(10, None));
+    voice.join();
+
+    let mut probe = lvsp(&["probe", "--config", &configuration, "--seconds", "0.2"]);
+    let (status, said) = run(probe.env("LVSP_CONTROL__LISTEN", server.control.to_string()));
+    assert_eq!(status, 0, "{said}");
+    // The chat server's connection, its call and its orders are as before.
+    let mut other = Voice::new(dial(server.gateway), chat.place(11, None));
+    other.join();
+    wait_for("a frame", || {
+        other.role.send_frame(b"goes on");
+        other.carry();
+        voice.carry();
+        matches!(voice.role.poll_event(), Some(VoiceEvent::Frame(_))).then_some(())
+    });
+    let lost = server.log().into_iter().filter(|line| line.contains("chat server lost"));
+    assert!(lost.count() <= 1, "that of the probe alone");
 }
