@@ -45,7 +45,8 @@ pub(crate) struct Arguments {
     /// The server has `tls.off = true`, and no proxy is in front.
     #[arg(long, conflicts_with = "ca")]
     plain: bool,
-    /// Where the voice clients connect, in place of what the server tells.
+    /// Where the voice clients connect, in place of what the server tells. Where this is an address
+    /// the certificate has to be for the name that the server tells, otherwise for this one.
     #[arg(long, value_name = "HOST:PORT")]
     endpoint: Option<String>,
     /// How long the clients talk, in seconds.

@@ -1,6 +1,7 @@
 //! What is tried in which order, and for how long.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -176,6 +177,7 @@ impl<'a> Script<'a> {
             Ok(found) => found,
             Err(error) => return Ok(self.fail(of, "resolve", unresolved(endpoint, &error))),
         };
+        let name = certified_name(name, told);
         let is_tls = trust.is_some();
         let route = Route { of, at, listener: Listener::Gateway, address, name, is_tls };
         let version = Version::new(VERSION).context("versions count from 1")?;
@@ -338,6 +340,17 @@ impl<'a> Script<'a> {
     }
 }
 
+/// What the certificate has to be for: the host that is dialled, or the one that clients are told where
+/// an address is dialled in its place.
+fn certified_name(dialled: String, told: &str) -> String {
+    let told = told.rsplit_once(':').map_or(told, |(host, _)| host);
+    if dialled.parse::<IpAddr>().is_ok() {
+        told.trim_matches(['[', ']']).to_owned()
+    } else {
+        dialled
+    }
+}
+
 fn tls<'a>(trust: &'a Option<TlsTrust>, name: &'a str) -> Option<(&'a TlsTrust, &'a str)> {
     trust.as_ref().map(|trust| (trust, name))
 }
@@ -348,4 +361,17 @@ fn unresolved(endpoint: &str, error: &impl Display) -> Failure {
         "correct gateway.endpoint on the server or the DNS record of its name, or say where to connect \
          with --endpoint",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_place_of_the_endpoint_keeps_its_name() {
+        let name = |dialled: &str, told| certified_name(dialled.to_owned(), told);
+        assert_eq!(name("192.0.2.1", "voice.test:443"), "voice.test");
+        assert_eq!(name("other.test", "voice.test:443"), "other.test");
+        assert_eq!(name("::1", "[::1]:443"), "::1");
+    }
 }
