@@ -12,6 +12,8 @@ pub trait Entropy {
     fn fill(&mut self, buffer: &mut [u8]);
 }
 
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
 impl dyn Entropy + Send + '_ {
     /// `N` random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
@@ -27,7 +29,9 @@ impl dyn Entropy + Send + '_ {
 
     /// `N` random bytes as lower-case hexadecimal digits.
     pub fn hex<const N: usize>(&mut self) -> String {
-        self.bytes::<N>().iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits =
+            |byte: u8| [byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)]));
+        self.bytes::<N>().into_iter().flat_map(digits).collect::<String>()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::runtime::Requests;
 use crate::sys;
-use crate::tcp::{self, Progress, Tcp};
+use crate::tcp::{Progress, Tcp};
 use crate::turns::{Budgets, ControlCounters};
 
 pub(crate) const WAKE: Token = Token(0);
@@ -248,9 +248,6 @@ impl ControlThread {
         if plane == Plane::Control && !self.is_allowed(peer) {
             self.server.note_not_allowed();
             return tracing::debug!(%peer, "not in one of the networks of control.allow");
-        }
-        if let Err(error) = tcp::configure(&stream) {
-            tracing::debug!(%error, %peer, "configuring a connection");
         }
         let conn = match self.server.handle_accept(now, plane, peer) {
             Ok(conn) => conn,

@@ -9,7 +9,7 @@ use socket2::SockRef;
 
 use crate::inherited::{self, InheritError};
 use crate::runtime::{BindError, Options};
-use crate::sys;
+use crate::{sys, tcp};
 
 /// Asked of the kernel for each UDP socket, in each direction: a tenth of a second at some 40,000
 /// datagrams a second. It gives what it allows.
@@ -83,6 +83,7 @@ impl Sockets {
         for listener in [&self.control, &self.gateway] {
             // Listening once more sets the length of the backlog.
             SockRef::from(listener).listen(BACKLOG)?;
+            tcp::configure(listener)?;
         }
         for socket in &self.media {
             configure(socket);

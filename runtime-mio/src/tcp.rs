@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lvsp_core::ids::ConnId;
 use lvsp_core::output::Plane;
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
 /// A connection and what is known of its readiness.
@@ -86,10 +86,11 @@ fn settle(mut operation: impl FnMut() -> io::Result<usize>) -> Progress {
     }
 }
 
-/// Small messages leave at once, and a peer that is gone is noticed within a minute.
-pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+/// Small messages leave at once, and a peer that is gone is noticed within a minute. Said to the
+/// listener, it holds for every connection: the kernel hands it on, and an accept is one call.
+pub(crate) fn configure(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10))
@@ -106,10 +107,10 @@ mod tests {
 
     #[test]
     fn a_silent_peer_is_asked_and_given_up_by_the_kernel() {
-        let listener = mio::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        configure(&listener).unwrap();
         let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
-        configure(&stream).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));

@@ -283,6 +283,26 @@ fn the_refusal_of_an_address_lasts_from_its_last_failure() {
 }
 
 #[test]
+fn orders_that_lead_to_too_much_at_once_are_put_off_and_obeyed_all_the_same() {
+    let mut world = world(Limits { outputs: 16, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    for user in 1001..1040 {
+        join(&mut world, chat, user, CHANNEL, AES);
+    }
+    let other = place(&mut world, chat, 1001, OTHER_CHANNEL);
+    let gone = |channel: u64| {
+        let info = json!({"id": channel.to_string(), "deleted": true});
+        json!({"op": 6, "d": {"type": 0, "info": info}})
+    };
+    world.send_together(chat, &[gone(CHANNEL), gone(OTHER_CHANNEL)]);
+    assert!(world.counts().outputs > 0, "the second order was put off");
+    let late = gateway(&mut world, 8);
+    world.send(late, &identify(&other));
+    assert_eq!(world.closed(late), Some(Some(4022)), "and obeyed: the channel is gone");
+    assert_eq!(world.server.census().voice_states, 0);
+}
+
+#[test]
 fn what_is_held_stays_below_the_ceiling_of_the_limits() {
     let limits = Limits {
         sessions: 8,

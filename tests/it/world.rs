@@ -153,6 +153,8 @@ impl World {
                     idle = false;
                 }
             }
+            // As hosts do that take the outputs of a whole turn at its end.
+            self.server.handle_timeout(self.now);
             if idle {
                 return;
             }
@@ -251,6 +253,13 @@ impl World {
 
     pub(crate) fn send(&mut self, peer: PeerId, message: &Value) {
         self.send_text(peer, &message.to_string());
+    }
+
+    /// Sends messages that arrive at once.
+    pub(crate) fn send_together(&mut self, peer: PeerId, messages: &[Value]) {
+        let transport = &mut self.peers[peer.0].transport;
+        messages.iter().for_each(|message| transport.send_text(&message.to_string()));
+        self.pump();
     }
 
     pub(crate) fn send_text(&mut self, peer: PeerId, text: &str) {

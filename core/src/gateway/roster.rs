@@ -88,6 +88,11 @@ impl Roster {
         }
     }
 
+    /// Whether the client was told of a user.
+    pub(crate) fn knows(&self, known: &Known, user: UserId) -> bool {
+        self.numbers.get(&user).is_some_and(|number| known.has(*number))
+    }
+
     /// Everybody whom a client knows.
     pub(crate) fn users(&self, known: &Known) -> impl Iterator<Item = UserId> {
         let entries = self.entries.iter().enumerate();
@@ -136,6 +141,10 @@ mod tests {
                 for (known, model) in known.iter().zip(&model) {
                     let users: BTreeSet<_> = roster.users(known).collect();
                     prop_assert_eq!(&users, model);
+                    for n in 0..100 {
+                        let user = user(n);
+                        prop_assert_eq!(roster.knows(known, user), model.contains(&user));
+                    }
                 }
                 let all: BTreeSet<_> = model.iter().flatten().collect();
                 prop_assert_eq!(roster.numbers.len(), all.len());

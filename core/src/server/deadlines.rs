@@ -137,7 +137,8 @@ impl Server {
         }
         self.overdue = false;
         let before = self.outputs.len();
-        while self.timers.next().is_some_and(|next| next <= now) {
+        // What was put off meanwhile is due already, and waits for the outputs to be taken.
+        while !self.overdue && self.timers.next().is_some_and(|next| next <= now) {
             if self.outputs.len() - before > self.config.limits.outputs {
                 return self.put_off();
             }

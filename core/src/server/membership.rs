@@ -188,6 +188,24 @@ impl Membership {
         Some(session)
     }
 
+    /// Of `users`, those whom a member's voice client believes present, or those whom it does not.
+    pub(super) fn known_of(
+        &self,
+        id: MemberId,
+        users: &BTreeSet<UserId>,
+        believed_present: bool,
+    ) -> Vec<UserId> {
+        let select = || {
+            let member = self.members.get(id)?;
+            let known = &member.session.as_ref()?.known;
+            let roster = &self.rooms.get(member.room)?.crowd.as_ref()?.roster;
+            let others = users.iter().copied().filter(|user| *user != member.user);
+            let selected = others.filter(|user| roster.knows(known, *user) == believed_present);
+            Some(selected.collect())
+        };
+        select().unwrap_or_default()
+    }
+
     /// The users whom a member's voice client believes present.
     pub(super) fn known_to(&self, id: MemberId) -> BTreeSet<UserId> {
         let known = |id| {

@@ -102,13 +102,10 @@ impl Server {
             if !self.session(id).is_some_and(|session| session.live) {
                 continue;
             }
-            let known = self.membership.known_to(id);
-            let own = self.user(id);
-            for user_id in went.intersection(&known).copied().filter(|user| Some(*user) != own) {
+            for user_id in self.membership.known_of(id, &went, true) {
                 self.tell(now, id, &ServerMessage::ClientDisconnect { user_id });
             }
-            let unknown = came.difference(&known).copied();
-            let user_ids: Vec<_> = unknown.filter(|user| Some(*user) != own).collect();
+            let user_ids = self.membership.known_of(id, &came, false);
             if !user_ids.is_empty() {
                 self.tell(now, id, &ServerMessage::ClientsConnect { user_ids });
             }

@@ -20,8 +20,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Connection, Error, InconsistentKeys,
-    RootCertStore, ServerConfig, ServerConnection,
+    CertificateError, CipherSuite, ClientConfig, ClientConnection, Connection, Error,
+    InconsistentKeys, RootCertStore, ServerConfig, ServerConnection,
 };
 
 use super::{TlsError, TlsFailure};
@@ -313,7 +313,10 @@ fn server_config(
     key: &[u8],
     time: Arc<dyn TimeProvider>,
 ) -> Result<ServerConfig, TlsError> {
-    let provider = rustls::crypto::ring::default_provider();
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let chain = certificates(chain)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
         if matches!(error, pem::Error::NoItemsFound) {
@@ -340,6 +343,9 @@ fn server_config(
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    // Processors have instructions for SHA-256, and not for the SHA-384 that most clients put first:
+    // a handshake derives a dozen keys.
+    config.ignore_client_order = true;
     Ok(config)
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_mio::load::{
-    Discord, Door, Entry, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, run,
+    Crowd, Discord, Door, Entry, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, run,
 };
 
 use super::say;
@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Speakers pause for as long as they talk, and send nothing meanwhile.
     #[arg(long)]
     dtx: bool,
+    /// Who does not talk is suppressed, like the audience of a stage: nobody is told of its SSRC.
+    #[arg(long, conflicts_with = "saturate")]
+    stage: bool,
     /// Members do not read what arrives: for the server's processor time without that of readers.
     #[arg(long)]
     no_receive: bool,
@@ -92,7 +95,6 @@ impl Arguments {
 fn measure(arguments: &Arguments) -> Result<Report> {
     let Arguments { members, speakers, channels, .. } = *arguments;
     let shape = Shape { members, speakers, channels };
-    shape.check()?;
     if arguments.saturate && arguments.no_receive && arguments.link.is_none() {
         bail!("--saturate with --no-receive needs --link: nobody would notice a loss");
     }
@@ -114,7 +116,8 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         ca: arguments.ca.clone(),
     })?;
     let reading = if plan.receive { Reading::All } else { Reading::UntilStopped };
-    let mut swarm = Discord::connect(door, shape, arguments.mode, arguments.from, reading)?;
+    let crowd = Crowd { shape, stage: arguments.stage, mode: arguments.mode, from: arguments.from };
+    let mut swarm = Discord::connect(door, crowd, reading)?;
     run(&mut swarm, &plan, &Progress::new())
 }
 

@@ -74,8 +74,8 @@ impl Chat {
         }
     }
 
-    /// Asks for a member's place.
-    pub(super) fn place(&mut self, member: usize, channel: usize) {
+    /// Asks for a member's place, among the speakers or the audience of a stage.
+    pub(super) fn place(&mut self, member: usize, channel: usize, is_audience: bool) {
         let user = UserId::new(USERS + member as u64);
         let (Some(user_id), Some(channel_id)) = (user, channel_id(channel)) else { return };
         self.role.place(VoiceRequest {
@@ -84,7 +84,10 @@ impl Chat {
             guild_id: GuildId::new(GUILD),
             session_id: None,
             token: None,
-            flags: VoiceFlagsUpdate::default(),
+            flags: VoiceFlagsUpdate {
+                suppress: is_audience.then_some(true),
+                ..VoiceFlagsUpdate::default()
+            },
         });
     }
 

@@ -36,11 +36,23 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long a call may take to be ended.
 const LEAVE: Duration = Duration::from_secs(2);
 
+/// Who joins.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// How many of what.
+    pub shape: Shape,
+    /// Whether those who do not speak are suppressed, like the audience of a stage.
+    pub stage: bool,
+    /// How their media is sealed.
+    pub mode: Mode,
+    /// The address of this machine that they send media from, or any.
+    pub from: IpAddr,
+}
+
 /// A swarm of Discord's kind.
 pub struct Discord {
     door: Door,
-    mode: Mode,
-    shape: Shape,
+    crowd: Crowd,
     ears: Ears,
     chat: Chat,
     members: Vec<Option<Member>>,
@@ -62,18 +74,13 @@ struct Member {
 }
 
 impl Discord {
-    /// Connects to a server as its chat server, from this address of this machine or any.
+    /// Connects to a server as its chat server.
     ///
     /// # Errors
     /// When there is no server, or it does not let a chat server in, or there are too few
     /// descriptors: what to change.
-    pub fn connect(
-        door: Door,
-        shape: Shape,
-        mode: Mode,
-        from: IpAddr,
-        reading: Reading,
-    ) -> Result<Self> {
+    pub fn connect(door: Door, crowd: Crowd, reading: Reading) -> Result<Self> {
+        let Crowd { shape, from, .. } = crowd;
         shape.check()?;
         descriptors::allow(2 * shape.members)?;
         let ears = Ears::bind(shape.members, from, reading)
@@ -83,19 +90,8 @@ impl Discord {
         let members = (0..shape.members).map(|_| None).collect();
         let (waiting, dirty, gateway) = (VecDeque::new(), Vec::new(), None);
         let (joined, next_tick) = (0, clock::now() + TICK);
-        let mut swarm = Self {
-            door,
-            mode,
-            shape,
-            ears,
-            chat,
-            members,
-            waiting,
-            dirty,
-            joined,
-            gateway,
-            next_tick,
-        };
+        let mut swarm =
+            Self { door, crowd, ears, chat, members, waiting, dirty, joined, gateway, next_tick };
         swarm.await_ready()?;
         Ok(swarm)
     }
@@ -133,7 +129,8 @@ impl Discord {
         let (host, gateway) = self.resolve(&endpoint)?;
         let version = Version::new(VERSION).context("versions count from 1")?;
         let tls = self.door.tls(&host);
-        let client = VoiceClient::connect(ticket, version, self.mode, tls, &host, &mut OsEntropy)?;
+        let client =
+            VoiceClient::connect(ticket, version, self.crowd.mode, tls, &host, &mut OsEntropy)?;
         let mut connection = Connection::open(gateway)
             .with_context(|| format!("cannot connect to the gateway at {gateway}"))?;
         let token = Token(self.ears.first_token() + 1 + member);
@@ -282,17 +279,19 @@ impl Member {
 
 impl Swarm for Discord {
     fn mode(&self) -> String {
-        self.mode.name().to_owned()
+        self.crowd.mode.name().to_owned()
     }
 
     fn join(&mut self, joined: &mut dyn FnMut(usize)) -> Result<()> {
-        let Shape { members, channels, .. } = self.shape;
+        let Shape { members, channels, .. } = self.crowd.shape;
         self.chat.state_channels(channels);
         let (mut placed, mut connected) = (0, 0);
         let mut progress = (0, clock::now() + STALL);
         while self.joined < members {
             while placed < members && placed - self.joined < PLACED_MAX {
-                self.chat.place(placed, self.shape.channel(placed));
+                let Crowd { shape, stage, .. } = self.crowd;
+                let is_audience = stage && placed >= shape.speakers;
+                self.chat.place(placed, shape.channel(placed), is_audience);
                 placed += 1;
             }
             self.chat.write(&self.door)?;
@@ -355,7 +354,7 @@ impl Swarm for Discord {
     fn leave(&mut self) -> Result<()> {
         // From here on clients are disconnected, which is no failure.
         self.members.iter_mut().for_each(|member| *member = None);
-        self.chat.end_channels(self.shape.channels);
+        self.chat.end_channels(self.crowd.shape.channels);
         let end = clock::now() + LEAVE;
         self.chat.write(&self.door)?;
         while self.chat.has_to_write() && clock::now() < end {

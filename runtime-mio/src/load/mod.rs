@@ -33,7 +33,7 @@ mod shape;
 mod stamp;
 mod tally;
 
-pub use discord::Discord;
+pub use discord::{Crowd, Discord};
 pub use door::{Door, Entry};
 pub use ears::{Ears, Reading};
 pub use process::{Link, Process, ProcessorTime};

@@ -73,7 +73,9 @@ impl Route {
         let (key, option) = (listener.key(), listener.option());
         match error.map(io::Error::kind) {
             Some(ErrorKind::ConnectionRefused) => Failure::new(
-                format!("{address} refuses connections: nothing listens there, or a firewall says no"),
+                format!(
+                    "{address} refuses connections: nothing listens there, or a firewall says no"
+                ),
                 format!(
                     "start the server, and see that {option} leads to its {key}; one that listens on \
                      127.0.0.1 is reached from its own host alone"

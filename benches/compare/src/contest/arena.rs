@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_mio::load::{
-    Discord, Door, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, Swarm, run,
+    Crowd, Discord, Door, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, Swarm, run,
 };
 
 use super::Options;
@@ -110,7 +110,9 @@ impl Arena {
         Ok(match case.who {
             Who::Mio { .. } | Who::Tokio => {
                 let door = Door::find(&self.stable.entry())?;
-                Box::new(Discord::connect(door, case.shape, case.mode, from, reading)?)
+                let Case { shape, mode, .. } = case;
+                let crowd = Crowd { shape, stage: false, mode, from };
+                Box::new(Discord::connect(door, crowd, reading)?)
             }
             Who::Mumble => Box::new(Mumble::new(server, members, from, reading)?),
             Who::Forwarder => Box::new(Forwarded::new(server, members, from, reading)?),
