@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lvsp_core::entropy::Entropy;
 
-use super::Finding;
+use super::{Finding, Severity};
 use crate::config::File;
 use crate::entropy::OsEntropy;
 use crate::host;
@@ -23,16 +23,23 @@ pub(super) fn look(file: &File) -> Vec<Finding> {
         // That it is missing is found by the look at the whole.
         (None, _) => return Vec::new(),
     };
-    let finding = judge(public, listen.ip(), &host::addresses());
-    let is_hopeless = finding.severity == super::Severity::Error;
-    let mut findings = vec![finding];
-    if !is_hopeless {
-        findings.push(judge_return(
-            SocketAddr::from((public, listen.port())),
-            comes_back(listen, public),
-        ));
+    let interfaces = host::addresses();
+    let finding = judge(public, listen.ip(), &interfaces);
+    if finding.severity == Severity::Error {
+        return vec![finding];
     }
-    findings
+    let came_back = comes_back(listen, public);
+    let finding = if came_back == Some(true) && !is_here(public, &interfaces) {
+        Finding::ok(KEY, format!("{public} is on no interface of this host, and leads to it"))
+    } else {
+        finding
+    };
+    vec![finding, judge_return(SocketAddr::from((public, listen.port())), came_back)]
+}
+
+/// Whether an interface has the address.
+fn is_here(public: Ipv4Addr, interfaces: &[IpAddr]) -> bool {
+    public.is_loopback() || interfaces.contains(&IpAddr::V4(public))
 }
 
 /// The address by itself, and against those of this host.
@@ -57,8 +64,7 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr]) -> Finding {
     if public.is_link_local() {
         return error("is of an interface that got no address: no router forwards to it");
     }
-    let is_here = interfaces.contains(&IpAddr::V4(public));
-    if !is_here {
+    if !is_here(public, interfaces) {
         return Finding::warning(
             KEY,
             format!("{public} is on no interface of this host"),
@@ -136,7 +142,6 @@ fn judge_return(address: SocketAddr, came_back: Option<bool>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Severity;
     use super::*;
 
     #[test]
