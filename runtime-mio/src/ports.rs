@@ -21,8 +21,8 @@ pub struct Opening {
     pub last_port: u16,
     /// Networks that may come in; empty for everybody.
     pub from: Vec<String>,
-    /// Whether only chat servers have to come in.
-    pub is_private: bool,
+    /// Who alone has to come in, where that is not everybody.
+    pub only: Option<&'static str>,
 }
 
 /// How to say it.
@@ -43,25 +43,25 @@ pub enum Format {
 pub fn openings(file: &File) -> Vec<Opening> {
     let media = file.media.listen;
     let relays = file.media.relays.saturating_sub(1);
-    let single = |key, what, listen: SocketAddr, is_private| Opening {
+    let single = |key, what, listen: SocketAddr, only| Opening {
         key,
         what,
         protocol: Protocol::Tcp,
         listen,
         last_port: listen.port(),
         from: Vec::new(),
-        is_private,
+        only,
     };
     vec![
         Opening {
             from: file.control.allow.iter().map(ToString::to_string).collect(),
-            ..single("control.listen", "chat servers", file.control.listen, true)
+            ..single("control.listen", "chat servers", file.control.listen, Some("the chat server"))
         },
-        single("gateway.listen", "voice clients", file.gateway.listen, false),
+        single("gateway.listen", "voice clients", file.gateway.listen, None),
         Opening {
             protocol: Protocol::Udp,
             last_port: media.port().saturating_add(relays),
-            ..single("media.listen", "media of voice clients", media, false)
+            ..single("media.listen", "media of voice clients", media, None)
         },
     ]
 }
@@ -104,11 +104,9 @@ impl Opening {
                 "{protocol} {row}: nothing to open, {key} = {listen} is loopback ({what})"
             );
         }
-        let from = match (self.from.as_slice(), self.is_private) {
-            ([], false) => "from everywhere".to_owned(),
-            ([], true) => {
-                "from the chat server's address alone (see also control.allow)".to_owned()
-            }
+        let from = match (self.from.as_slice(), self.only) {
+            ([], None) => "from everywhere".to_owned(),
+            ([], Some(only)) => format!("from the address of {only} alone"),
             (networks, _) => format!("from {}", networks.join(", ")),
         };
         format!("{protocol} {row}: open {from}, for {what}: {key} = {listen}")
@@ -167,10 +165,10 @@ pub fn describe(file: &File, format: Format) -> String {
         if !opening.is_needed() {
             continue;
         }
-        if opening.is_private && opening.from.is_empty() {
+        if opening.only.is_some() && opening.from.is_empty() {
             // A line that opens it to everybody would be run without a second look.
             if format != Format::Text {
-                text += "# no line for it: set control.allow to the chat server's network first\n";
+                text += "# no line for it: write one for that address alone (control.allow gives one)\n";
             }
             continue;
         }
