@@ -27,8 +27,19 @@ export class Browser {
     return browser;
   }
 
-  /** Opens a page. `allowed` says which lines of the console may be there. */
-  async open(url, { viewport = DESK, colorScheme = "light", reducedMotion = "no-preference", allowed = () => false, clock = false } = {}) {
+  /** Opens a page, checks it, closes it, and fails if anything was wrong on the way. */
+  async visit(url, how, check) {
+    const view = await this.#open(url, how);
+    try {
+      await check(view);
+    } finally {
+      await view.page.context().close();
+    }
+    if (view.faults.length) throw new Error(view.faults.slice(0, 5).join("; "));
+  }
+
+  /** `allowed` says which lines of the console may be there. */
+  async #open(url, { viewport = DESK, colorScheme = "light", reducedMotion = "no-preference", allowed = () => false, clock = false } = {}) {
     const context = await this.chromium.newContext({ viewport, colorScheme, reducedMotion });
     const page = await context.newPage();
     if (clock) await page.clock.install();
@@ -93,11 +104,4 @@ export class View {
   /** How far the page is wider than its window. */
   overflow() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  }
-
-  /** Fails if anything was wrong on the way. */
-  async close() {
-    await this.page.context().close();
-    if (this.faults.length) throw new Error(this.faults.slice(0, 5).join("; "));
-  }
-}
+  }}

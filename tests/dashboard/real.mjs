@@ -24,11 +24,8 @@ const unanswered = (line) => line.includes("Failed to load resource");
 export async function REAL({ browser, options }, judge) {
   const stage = await Stage.open(options);
   try {
-    const see = (name, check, open = {}) => judge(name, async () => {
-      const view = await browser.open(stage.url, open);
-      await check(view, stage);
-      await view.close();
-    });
+    const see = (name, check, how = {}) =>
+      judge(name, () => browser.visit(stage.url, how, (view) => check(view, stage)));
     await see("what the server says of itself is on the page", overview);
     await see("members, what they may do, and who speaks are on the page", members);
     await see("a dark page for those who want one", dark, { colorScheme: "dark" });
@@ -217,6 +214,10 @@ async function vanished(view, stage) {
   await ready(view);
   await stage.order("vanish");
   await view.until("it is shown as lost", (row) => document.querySelector(`${row} .badges`)?.textContent === "lost, may resume", row(VANISHING));
+  await view.until("its connection is counted, and what that means", () => {
+    const reason = document.querySelector('#closes [data-reason="peer_closed"]');
+    return reason?.cells[1].textContent === "1" && reason.cells[2].textContent === "1" && reason.textContent.includes("The other side left");
+  });
   await choosePair(view, VANISHING, TALKER);
   await view.until("its session is the reason", () => document.querySelector("#steps [data-first] strong")?.textContent === "session");
 }

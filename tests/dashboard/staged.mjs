@@ -31,8 +31,9 @@ export class Staged {
   }
 
   async close() {
+    const closed = new Promise((resolve) => this.http.close(resolve));
     this.http.closeAllConnections();
-    await new Promise((closed) => this.http.close(closed));
+    await closed;
   }
 
   async #serve(request, response) {

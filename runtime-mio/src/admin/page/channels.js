@@ -166,15 +166,15 @@ export class Channels {
     node.classList.toggle("speaking", channel.speaking > 0);
     body.hidden = !open;
     if (!open) return body.replaceChildren();
-    return this.#table(body, members);
+    return this.#table(body, members, channel.relays?.length > 1);
   }
 
-  #table(body, members) {
+  #table(body, members, spread) {
     if (!body.firstElementChild) body.append(...table());
     const shown = members.length <= ROWS_MAX ? members : foremost(members, this.why);
     shown.sort((a, b) => byId(a.user_id, b.user_id) || byId(a.id, b.id));
     const rows = body.querySelector("tbody");
-    list(rows, shown, (member) => member.id, (member) => this.#row(member), (row, member) => this.#fill(row, member));
+    list(rows, shown, (member) => member.id, (member) => this.#row(member), (row, member) => this.#fill(row, member, spread));
     const left = members.length - shown.length;
     text(body.lastElementChild, left ? `${count(left)} more are not shown: who speaks comes first; search for the others.` : "");
   }
@@ -201,7 +201,7 @@ export class Channels {
     return row;
   }
 
-  #fill(row, member) {
+  #fill(row, member, spread) {
     row.member = member;
     const [who, incoming, outgoing, loss, jitter, where] = row.cells;
     const [choose, talk, badges] = who.children;
@@ -219,7 +219,7 @@ export class Channels {
     figure(loss, percent(lossShare(meter.mean("packets_in"), meter.mean("lost"))), meter.series("loss"), 0.05);
     figure(jitter, milliseconds(member.jitter_ms), meter.series("jitter"), 30);
     text(where.firstElementChild, member.address ?? "no media yet");
-    text(where.lastElementChild, means(member));
+    text(where.lastElementChild, means(member, spread));
   }
 }
 
@@ -263,9 +263,10 @@ function marks(member, role) {
   return [role, STATES[member.state] ?? member.state, ...flags, member.foreign ? "foreign address" : ""].filter(Boolean);
 }
 
-function means(member) {
+/** By which means it takes part; its relay is of interest where a channel has several. */
+function means(member, spread) {
   const version = member.gateway_version ? `v${member.gateway_version}` : null;
-  const relay = Number.isInteger(member.relay) ? `relay ${member.relay}` : null;
+  const relay = spread && Number.isInteger(member.relay) ? `relay ${member.relay}` : null;
   // The names of modes differ in the middle alone.
   const mode = member.mode?.replace(/^aead_|_rtpsize$/g, "").replaceAll("_", " ");
   return [version, mode, relay].filter(Boolean).join(" · ");

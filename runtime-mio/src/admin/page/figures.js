@@ -24,22 +24,22 @@ export class Series {
  * nothing is said of that interval.
  */
 export class Meter {
-  #at = null;
-  #totals = {};
+  /** What was read at which moments; the newest last. */
+  #readings = [];
   #series = new Map();
 
   /** Takes the totals at a moment in milliseconds; whether that was not too soon. */
   feed(at, totals) {
-    const first = this.#at === null;
-    if (!first && at >= this.#at && at - this.#at < INTERVAL_MIN_MS) return false;
-    const seconds = first ? 0 : (at - this.#at) / 1000;
+    const last = this.#readings.at(-1);
+    if (last && at >= last.at && at - last.at < INTERVAL_MIN_MS) return false;
+    const seconds = last ? (at - last.at) / 1000 : 0;
     for (const [name, total] of Object.entries(totals)) {
-      const before = this.#totals[name];
+      const before = last?.totals[name];
       const known = seconds > 0 && total >= before;
       this.series(name).push(known ? (total - before) / seconds : null);
     }
-    this.#at = at;
-    this.#totals = totals;
+    this.#readings.push({ at, totals });
+    if (this.#readings.length > HISTORY) this.#readings.shift();
     return true;
   }
 
@@ -56,6 +56,13 @@ export class Meter {
 
   rate(name) {
     return this.series(name).last;
+  }
+
+  /** By how much a counter grew within the last minute. */
+  lastMinute(name) {
+    const last = this.#readings.at(-1);
+    const first = this.#readings.find(({ at }) => last.at - at <= 60_000);
+    return first ? Math.max(0, last.totals[name] - (first.totals[name] ?? 0)) : null;
   }
 
   /** The mean rate over what is remembered. */

@@ -51,8 +51,9 @@ export class Overview {
   take(status, channels) {
     this.#head(status);
     this.#tiles(status, channels);
-    this.#reasons("drops", this.#drops, status, DROPS, 1);
-    this.#reasons("closes", this.#closes, status, CLOSES, 60);
+    this.#reasons("drops", this.#drops, status, DROPS, (meter, reason) => rate(meter.rate(reason)));
+    // Single events would flicker as a rate.
+    this.#reasons("closes", this.#closes, status, CLOSES, (meter, reason) => count(meter.lastMinute(reason)));
     this.#table(status);
     this.#resumes(status.resumes ?? {});
   }
@@ -104,7 +105,7 @@ export class Overview {
   }
 
   /** A table of counts by reason: those that ever occurred, and what they mean. */
-  #reasons(name, meter, status, words, per) {
+  #reasons(name, meter, status, words, lately) {
     const counts = status[name] ?? {};
     meter.feed(status.uptime_ms, counts);
     const seen = Object.keys(counts).filter((reason) => counts[reason] > 0);
@@ -118,11 +119,9 @@ export class Overview {
       return row;
     };
     list($(name).tBodies[0], seen, (reason) => reason, make, (row, reason) => {
-      // What is told by the minute is the mean of the last one: single events would flicker.
-      const now = per === 1 ? meter.rate(reason) : meter.mean(reason);
-      text(row.cells[1], rate(now === null ? null : now * per));
+      text(row.cells[1], lately(meter, reason));
       text(row.cells[2], count(counts[reason]));
-      row.classList.toggle("active", now > 0);
+      row.classList.toggle("active", meter.rate(reason) > 0);
     });
   }
 
