@@ -59,6 +59,7 @@ fn is_served(world: &mut World, peer: PeerId, user: u64, chat: PeerId) -> bool {
 const ALL: [ClientAddress; 3] =
     [ClientAddress::XForwardedFor, ClientAddress::Forwarded, ClientAddress::ProxyProtocol];
 
+// Clauses: V1.7
 #[test]
 fn media_is_compared_with_the_address_that_a_trusted_proxy_names() {
     for how in ALL {
@@ -88,6 +89,7 @@ fn a_proxy_that_names_nobody_has_its_clients_served_from_anywhere() {
     assert!(is_served(&mut world, peer, 1, chat) && !silent(&world), "it did say so");
 }
 
+// Clauses: V1.7, V1.8
 #[test]
 fn nobody_else_is_believed_to_be_another() {
     for how in ALL {
@@ -109,6 +111,7 @@ fn nobody_else_is_believed_to_be_another() {
     }
 }
 
+// Clauses: V1.8
 #[test]
 fn a_proxy_that_must_begin_with_the_protocol_and_does_not_is_told() {
     let mut world = world(ClientAddress::ProxyProtocol);
