@@ -69,6 +69,9 @@ fn media_is_compared_with_the_address_that_a_trusted_proxy_names() {
             let chat = chat_server(&mut world);
             let own = through(&mut world, how, &HOST.to_string());
             assert!(is_served(&mut world, own, 1, chat), "{how:?}");
+            let seen: Vec<_> = world.server.member_views(None, None).collect();
+            let peer = seen.first().and_then(|member| member.session?.peer);
+            assert_eq!(peer, Some(SocketAddr::new(HOST, 0)), "what operators are shown");
             let foreign = through(&mut world, how, ELSEWHERE);
             assert!(!is_served(&mut world, foreign, 2, chat), "{how:?}: it is elsewhere");
         }
