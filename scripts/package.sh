@@ -72,7 +72,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 # shellcheck disable=SC2016 # these are apt's own
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' | sed -n "s/ $suite\$//p" | head -n 1)
-if ! debootstrap --variant=minbase "$suite" "$root" "${mirror:-http://deb.debian.org/debian/}" \
+if ! debootstrap --variant=minbase "$suite" "$root" ${mirror:+"$mirror"} \
     >"$root.log" 2>&1; then
     tail -n 5 "$root.log" >&2
     rm -f "$root.log"

@@ -83,7 +83,8 @@ fn shown(event: &TransportEvent) -> String {
     match event {
         TransportEvent::Text(text) => format!("{text:?}"),
         TransportEvent::Binary(bytes) => format!("{bytes:?}"),
-        TransportEvent::Opened { .. }
+        TransportEvent::Client(_)
+        | TransportEvent::Opened { .. }
         | TransportEvent::Pong
         | TransportEvent::Closed { .. }
         | TransportEvent::Failed(_) => format!("{event:?}"),

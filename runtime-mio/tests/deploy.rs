@@ -70,7 +70,16 @@ fn the_service_leaves_time_for_a_drain_and_descriptors_for_every_session() {
     assert!(number(&service, "LimitNOFILE") >= Limits::default().sessions as u64 + 256);
     assert_eq!(values(&service, "Restart"), ["always"]);
     assert_eq!(number(&service, "RestartSec"), 0);
+    // What a restart does not mend: a wrong command line, a configuration that cannot be served.
+    assert_eq!(values(&service, "RestartPreventExitStatus"), ["2 3"]);
     assert_eq!(values(&service, "Type"), ["notify"]);
+    assert_eq!(values(&service, "DynamicUser"), ["yes"]);
+    assert!(number(&service, "WatchdogSec") >= 5, "several seconds for a busy host");
+    // The same in a container, whose runtime is not asked for more time.
+    let compose = fs::read_to_string(folder().join("compose.yaml")).unwrap();
+    let grace = compose.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: "));
+    let grace: u64 = grace.unwrap().trim_end_matches('s').parse().unwrap();
+    assert!(grace > drain + 3);
     assert!(values(&service, "ExecStart")[0].starts_with(PROGRAM));
 }
 

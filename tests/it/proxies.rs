@@ -28,10 +28,14 @@ fn from(ip: IpAddr) -> SocketAddr {
 
 /// Has the proxy say this of a new client.
 fn through(world: &mut World, how: ClientAddress, client: &str) -> PeerId {
-    world.connect_through(from(PROXY), |request| match how {
-        ClientAddress::ProxyProtocol => format!("PROXY TCP4 {client} 192.0.2.1 5 443\r\n{request}"),
-        ClientAddress::Forwarded => with_header(&request, &format!("Forwarded: for={client}")),
-        _ => with_header(&request, &format!("X-Forwarded-For: 198.51.100.1, {client}")),
+    world.connect_through(from(PROXY), |request| {
+        if how == ClientAddress::ProxyProtocol {
+            format!("PROXY TCP4 {client} 192.0.2.1 5 443\r\n{request}")
+        } else if how == ClientAddress::Forwarded {
+            with_header(&request, &format!("Forwarded: for={client}"))
+        } else {
+            with_header(&request, &format!("X-Forwarded-For: 198.51.100.1, {client}"))
+        }
     })
 }
 
@@ -55,6 +59,7 @@ fn is_served(world: &mut World, peer: PeerId, user: u64, chat: PeerId) -> bool {
 const ALL: [ClientAddress; 3] =
     [ClientAddress::XForwardedFor, ClientAddress::Forwarded, ClientAddress::ProxyProtocol];
 
+// Clauses: V1.7
 #[test]
 fn media_is_compared_with_the_address_that_a_trusted_proxy_names() {
     for how in ALL {
@@ -64,6 +69,9 @@ fn media_is_compared_with_the_address_that_a_trusted_proxy_names() {
             let chat = chat_server(&mut world);
             let own = through(&mut world, how, &HOST.to_string());
             assert!(is_served(&mut world, own, 1, chat), "{how:?}");
+            let seen: Vec<_> = world.server.member_views(None, None).collect();
+            let peer = seen.first().and_then(|member| member.session?.peer);
+            assert_eq!(peer, Some(SocketAddr::new(HOST, 0)), "what operators are shown");
             let foreign = through(&mut world, how, ELSEWHERE);
             assert!(!is_served(&mut world, foreign, 2, chat), "{how:?}: it is elsewhere");
         }
@@ -84,17 +92,17 @@ fn a_proxy_that_names_nobody_has_its_clients_served_from_anywhere() {
     assert!(is_served(&mut world, peer, 1, chat) && !silent(&world), "it did say so");
 }
 
+// Clauses: V1.7, V1.8
 #[test]
 fn nobody_else_is_believed_to_be_another() {
     for how in ALL {
         let mut world = world(how);
         let chat = chat_server(&mut world);
         // Headers of strangers are not read: theirs is the address that they come from.
-        for header in ["X-Forwarded-For", "Forwarded"] {
+        for (user, header) in [(1, "X-Forwarded-For"), (2, "Forwarded")] {
             let header = format!("{header}: for={HOST}, {HOST}");
             let stranger = from(ELSEWHERE.parse().expect("an address"));
             let peer = world.connect_through(stranger, |request| with_header(&request, &header));
-            let user = u64::from(world.server.session_count() as u32) + 1;
             assert!(!is_served(&mut world, peer, user, chat), "{how:?} {header}");
         }
         // The protocol would be taken for a request or for TLS: it is named instead.
@@ -106,6 +114,7 @@ fn nobody_else_is_believed_to_be_another() {
     }
 }
 
+// Clauses: V1.8
 #[test]
 fn a_proxy_that_must_begin_with_the_protocol_and_does_not_is_told() {
     let mut world = world(ClientAddress::ProxyProtocol);
