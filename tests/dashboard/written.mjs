@@ -165,20 +165,23 @@ async function waitFor(figure, least) {
 }
 
 async function hostile(browser) {
-  const evil = `"><img src=x onerror="window.hit=1"><script>window.hit=1</script>`;
+  const evil = `"><img src=x onerror="window.hit=1"><script>window.hit=1</script>${"x".repeat(300)}`;
   const world = crowd(1, 2);
   world.channels[0].chat_server = evil;
+  world.links = [{ name: evil, connected: true, revision: "draft", since_ms: 5 }];
   world.members[0].mode = evil;
   world.drops = { [evil]: 3 };
   world.explain = () => ({ audible: false, summary: evil, steps: [{ name: evil, ok: false, detail: evil }] });
-  await at(browser, world, {}, async (view) => {
+  await at(browser, world, { viewport: PHONE }, async (view) => {
     await view.until("two members", () => document.querySelectorAll(".choose").length === 2);
     await view.page.locator(".choose").nth(0).click();
     await view.page.locator(".choose").nth(1).click();
     await view.until("the verdict", (evil) => document.getElementById("verdict").textContent === evil, evil);
     assert.ok((await view.text("[data-channel] .meta")).includes(evil));
     assert.ok((await view.text("#drops")).includes(evil));
+    assert.ok((await view.text("#links")).includes(evil));
     assert.equal(await view.page.locator("main img, main script").count(), 0);
+    assert.equal(await view.overflow(), 0, "however long they are");
     assert.equal(await view.page.evaluate(() => window.hit), undefined);
   });
 }
