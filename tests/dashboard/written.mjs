@@ -23,6 +23,7 @@ export async function WRITTEN({ browser }, judge) {
   await judge("every reason of the server is explained", explained);
   await judge("figures read as people write them", figures);
   await judge("five thousand members: what is open is drawn, and what is left out is said", () => many(browser));
+  await judge("an empty channel says so, and is not opened by itself", () => empty(browser));
   await judge("a search finds one of five thousand", () => search(browser));
   await judge("a slow server is asked one thing at a time", () => slow(browser));
   await judge("a hidden tab hardly asks, and asks at once when it is looked at", () => hidden(browser));
@@ -99,6 +100,20 @@ async function many(browser) {
     await view.until("no more than eight are open", () => document.querySelectorAll('.toggle[aria-expanded="true"]').length === 8);
     const nodes = await view.page.evaluate(() => document.querySelectorAll("*").length);
     assert.ok(nodes < 8000, `${nodes} elements`);
+  });
+}
+
+async function empty(browser) {
+  const world = crowd(2, 3);
+  world.channels[0].members = 0;
+  world.members = world.members.filter((member) => member.channel_id !== world.channels[0].id);
+  await at(browser, world, {}, async (view) => {
+    await view.until("the other one's members", () => document.querySelectorAll("[data-user]").length === 3);
+    const { id } = world.channels[0];
+    const toggle = view.page.locator(`[data-channel="${id}"] .toggle`);
+    assert.equal(await toggle.getAttribute("aria-expanded"), "false");
+    await toggle.click();
+    assert.equal(await view.text(`[data-channel="${id}"] .members`), "Nobody is here.");
   });
 }
 
