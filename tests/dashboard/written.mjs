@@ -186,6 +186,7 @@ async function hostile(browser) {
   world.links = [{ name: evil, connected: true, revision: "draft", since_ms: 5 }];
   world.members[0].mode = evil;
   world.drops = { [evil]: 3 };
+  world.behind = true;
   world.explain = () => ({ audible: false, summary: evil, steps: [{ name: evil, ok: false, detail: evil }] });
   await at(browser, world, { viewport: PHONE }, async (view) => {
     await view.until("two members", () => document.querySelectorAll(".choose").length === 2);
@@ -195,6 +196,7 @@ async function hostile(browser) {
     assert.ok((await view.text("[data-channel] .meta")).includes(evil));
     assert.ok((await view.text("#drops")).includes(evil));
     assert.ok((await view.text("#links")).includes(evil));
+    assert.match(await view.text("#relays tbody th"), /^0 · behind/);
     assert.equal(await view.page.locator("main img, main script").count(), 0);
     assert.equal(await view.overflow(), 0, "however long they are");
     assert.equal(await view.page.evaluate(() => window.hit), undefined);
