@@ -24,6 +24,7 @@ pub mod demo;
 pub mod development;
 mod entropy;
 mod handovers;
+pub mod healthcheck;
 mod inherited;
 pub mod load;
 mod logging;

@@ -9,6 +9,7 @@ use std::mem::{self, Discriminant};
 use std::time::Duration;
 
 use lvsp_core::output::Event;
+use lvsp_core::reasons::CloseReason;
 use lvsp_core::time::Timestamp;
 
 /// From one line of a kind to the next.
@@ -69,6 +70,16 @@ fn line(event: &Event) {
         Event::ConnectionClosed { plane, reason, .. } => {
             tracing::debug!(?plane, ?reason, "connection closed");
         }
+        Event::ProxyRefused { proxy, reason } => {
+            tracing::warn!(%proxy, reason = reason.name(), "{}", refused_proxy(*reason));
+        }
+        Event::ProxySilent { proxy } => {
+            tracing::warn!(
+                %proxy,
+                "a trusted proxy does not say who its client is: have it set the header of \
+                 gateway.client_address; until then this client's media can come from anywhere"
+            );
+        }
         Event::ControlConnected { client, resumed, .. } => {
             tracing::info!(client = client.0, resumed, "chat server connected");
         }
@@ -106,6 +117,20 @@ fn line(event: &Event) {
             tracing::info!(%channel, %user, reason = reason.name(), "member gone");
         }
         other => tracing::debug!(event = ?other, "event"),
+    }
+}
+
+/// What to do about a connection that a proxy began in the wrong way.
+const fn refused_proxy(reason: CloseReason) -> &'static str {
+    if matches!(reason, CloseReason::UntrustedProxy) {
+        "the PROXY protocol from an address that is not believed: name its network in \
+         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it off \
+         there"
+    } else if matches!(reason, CloseReason::ProxyHeaderTooBig) {
+        "a PROXY protocol header over limits.proxy_header_bytes: have the proxy send less"
+    } else {
+        "no PROXY protocol header from a trusted proxy, or a malformed one: switch the protocol on \
+         there, or change gateway.client_address"
     }
 }
 

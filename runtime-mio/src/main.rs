@@ -15,7 +15,7 @@ use lvsp_mio::admin::Admin;
 use lvsp_mio::config::{AdminSection, File, SecretText};
 use lvsp_mio::demo::{self, Fault};
 use lvsp_mio::supervision::supervise;
-use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, memory};
+use lvsp_mio::{BindError, OsEntropy, Runtime, Sockets, development, healthcheck, memory};
 
 mod load_command;
 
@@ -76,6 +76,12 @@ enum Command {
     },
     /// Print a new random control secret.
     GenSecret,
+    /// Ask a running server whether it is well, at its admin.listen. For containers.
+    Healthcheck {
+        /// The configuration file.
+        #[arg(long, env = "LVSP_CONFIG_FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// Marks errors that a change of the configuration would mend: a restart alone would not.
@@ -125,6 +131,13 @@ fn run(command: Command) -> Result<ExitCode> {
             say(memory::describe(&file.memory_ceiling()).trim_end())?;
         }
         Command::GenSecret => say(&gen_secret())?,
+        Command::Healthcheck { config } => {
+            let file = load(config.as_deref())?;
+            let listen = file.admin.listen.context(
+                "admin.listen is off, so nobody can be asked: set it, as in 127.0.0.1:9900",
+            );
+            healthcheck::ask(listen.context(CannotBeServed)?)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,8 +192,12 @@ fn serve(path: Option<&Path>, record: Option<PathBuf>) -> Result<()> {
         options.tls = Some(first_start.identity.clone());
     }
     options.record = record;
-    if options.tls.is_none() {
-        tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
+    if file.hides_clients() {
+        tracing::warn!(
+            "TLS is off: client libraries need a proxy in front that speaks it. Name its network in \
+             gateway.trusted_proxies: it hides where clients connect from, and until then \
+             media.foreign_udp is without effect"
+        );
     }
     if let Some(warning) = memory_warning(&file) {
         tracing::warn!("{warning}");

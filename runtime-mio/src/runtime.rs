@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
+use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig, Proxies};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
 use lvsp_core::record::{RecordedRelay, RecordedServer};
@@ -62,6 +62,8 @@ pub struct Options {
     pub drain: Duration,
     /// Whether the gateway's versions before 4 are served.
     pub old_versions: bool,
+    /// Proxies in front of the gateway.
+    pub proxies: Proxies,
     /// How media is served. Whether loopback addresses are, follows from `media`.
     pub media_config: MediaConfig,
     /// How long datagrams may wait for others while many speak at a relay; zero for never.
@@ -100,6 +102,7 @@ impl Options {
             gateway_endpoint: self.endpoint.unwrap_or_else(|| gateway.to_string()),
             relays,
             old_versions: self.old_versions,
+            proxies: self.proxies,
             media: self.media_config,
             drain: self.drain,
             limits: self.limits,

@@ -23,6 +23,7 @@ mod limits;
 mod membership;
 mod people;
 mod profiles;
+mod proxies;
 mod resume;
 mod revisions;
 mod roles;

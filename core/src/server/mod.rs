@@ -7,6 +7,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `connection` | accepting, reading, writing and closing TCP connections |
+//! | `origin` | whose connection a proxy's is, and who waits for room in its share |
 //! | `control` | a chat server's connections and session, what it orders |
 //! | `news` | what it is told, and when |
 //! | `commands` | which [`Command`](crate::command::Command) changes what |
@@ -35,6 +36,7 @@ mod deadlines;
 mod identify;
 mod membership;
 mod news;
+mod origin;
 mod placement;
 mod presence;
 mod restatement;
@@ -45,9 +47,10 @@ mod views;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Proxies};
 use crate::entropy::Entropy;
 use crate::ids::{ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
@@ -79,6 +82,9 @@ pub struct Server {
     conns: Slab<ConnId, Connection>,
     /// Connections that have not identified, by plane and address.
     unauthenticated: BTreeMap<AddressKey, usize>,
+    /// Connections through proxies that wait for room in their client's share, the oldest first.
+    waiting: BTreeMap<AddressKey, VecDeque<ConnId>>,
+    proxies: Arc<Proxies>,
     /// Recent failures to identify on the control plane.
     failures: BTreeMap<AddressKey, Failures>,
     /// Memory of what waits to be written, over all connections.
@@ -135,12 +141,15 @@ impl Server {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let controls = config.control_clients.iter().map(|_| Control::default()).collect();
+        let proxies = Arc::new(config.proxies.clone());
         Ok(Self {
             config,
             tls: None,
             entropy,
             conns: Slab::default(),
             unauthenticated: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            proxies,
             failures: BTreeMap::new(),
             outbound_total: 0,
             inbound_total: 0,

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use super::Server;
+use super::connection::Connection;
 use super::membership::{Member, Room};
 use crate::config::{ForeignUdp, Revision};
 use crate::ids::{ChannelId, ControlId, GuildId, LegId, MemberId, RelayId, RelaySet, RoomId};
@@ -102,7 +103,8 @@ pub struct SessionView {
     pub is_live: bool,
     /// Since when it has had no connection and can be resumed; `None` while it has one.
     pub detached: Option<Timestamp>,
-    /// Where its gateway connection comes from.
+    /// Where its gateway connection comes from: with port 0 if a trusted proxy says so, `None` if that
+    /// does not, or while it has no connection.
     pub peer: Option<SocketAddr>,
     /// The speaking flags that its client stated last.
     pub stated: u8,
@@ -213,7 +215,7 @@ impl Server {
             ssrc: session.ssrc,
             is_live: session.live,
             detached: session.detached,
-            peer: session.conn.and_then(|conn| self.conns.get(conn)).map(|conn| conn.peer),
+            peer: session.conn.and_then(|conn| self.conns.get(conn)).and_then(Connection::client),
             stated: session.stated,
             told: session.speaking,
         });

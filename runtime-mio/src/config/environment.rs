@@ -18,7 +18,12 @@ const CONFIG_FILE: &str = "LVSP_CONFIG_FILE";
 /// What Kubernetes sets in every container beside a service that is called `lvsp`.
 const KUBERNETES: [&str; 2] = ["LVSP_SERVICE_", "LVSP_PORT"];
 /// Lists have no variable.
-const LISTS: [(&str, &str); 3] = [("control", "client"), ("control", "allow"), ("admin", "hosts")];
+const LISTS: [(&str, &str); 4] = [
+    ("control", "client"),
+    ("control", "allow"),
+    ("gateway", "trusted_proxies"),
+    ("admin", "hosts"),
+];
 
 /// Puts the environment's values over those of the file.
 pub(super) fn apply(

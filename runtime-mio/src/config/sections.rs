@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use lvsp_core::config::{ControlAuth, ForeignUdp, HealthScale, Revision};
+use lvsp_core::config::{ClientAddress, ControlAuth, ForeignUdp, HealthScale, Revision};
 use lvsp_core::crypto::provider::CipherProvider;
 use lvsp_core::limits::Limits;
 use serde::{Deserialize, Serialize};
@@ -114,12 +114,24 @@ pub struct GatewaySection {
     pub endpoint: Option<String>,
     /// Serve the gateway's versions 1 to 3 as well, and clients that name none (discordgo).
     pub old_versions: bool,
+    /// Networks of proxies that are believed when they say who their client is, as in
+    /// `127.0.0.1/32`; empty for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How they say it: `x-forwarded-for`, `forwarded` or `proxy-protocol`.
+    pub client_address: ClientAddress,
 }
 
 impl Default for GatewaySection {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8_443));
-        Self { listen, endpoint: None, old_versions: false }
+        Self {
+            listen,
+            endpoint: None,
+            old_versions: false,
+            trusted_proxies: Vec::new(),
+            client_address: ClientAddress::default(),
+        }
     }
 }
 

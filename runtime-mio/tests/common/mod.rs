@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
-use lvsp_core::config::{ControlClient, MediaConfig};
+use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
@@ -48,6 +48,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
         grace: Duration::from_secs(60),
         drain: Duration::ZERO,
         old_versions: false,
+        proxies: Proxies::default(),
         media_config: MediaConfig::default(),
         limits: Limits {
             first_byte_ms: patient,
