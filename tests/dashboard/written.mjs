@@ -1,6 +1,5 @@
 // What must hold whatever is answered: crowds, slow and failing answers, hostile names.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { DESK, PHONE } from "./browser.mjs";
 import { Staged, crowd, member } from "./staged.mjs";
 
@@ -20,7 +19,6 @@ const rows = (channel) => `[data-channel="${channel}"] tbody tr`;
 const refused = (line) => line.includes("Failed to load resource");
 
 export async function WRITTEN({ browser }, judge) {
-  await judge("every reason of the server is explained", explained);
   await judge("figures read as people write them", figures);
   await judge("five thousand members: what is open is drawn, and what is left out is said", () => many(browser));
   await judge("an empty channel says so, and is not opened by itself", () => empty(browser));
@@ -31,18 +29,6 @@ export async function WRITTEN({ browser }, judge) {
   await judge("an error of the server is told in its words, and forgotten when it is over", () => failing(browser));
   await judge("counters that begin anew show no rate", () => anew(browser));
   await judge("nothing moves for those who asked for that", () => still(browser));
-}
-
-async function explained() {
-  const { DROPS, CLOSES, EXPECTED } = await import("../../runtime-mio/src/admin/page/words.js");
-  const source = readFileSync(new URL("../../core/src/reasons.rs", import.meta.url), "utf8");
-  for (const [name, words] of [["CloseReason", CLOSES], ["DropReason", DROPS]]) {
-    const body = source.match(new RegExp(`^    ${name} \\{(.*?)^    \\}`, "ms"))[1];
-    const reasons = [...body.matchAll(/=> "(\w+)"/g)].map((found) => found[1]);
-    assert.ok(reasons.length > 20, `the reasons of ${name} are read`);
-    assert.deepEqual(Object.keys(words).toSorted(), reasons.toSorted(), name);
-  }
-  for (const reason of EXPECTED) assert.ok(reason in DROPS, reason);
 }
 
 async function figures() {
