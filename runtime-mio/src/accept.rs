@@ -32,6 +32,11 @@ pub(crate) fn connections_max(descriptors: usize) -> usize {
     descriptors.saturating_sub(SPARE_DESCRIPTORS).max(CONNECTIONS_MIN)
 }
 
+/// How many descriptors a process needs for so many gateway connections.
+pub(crate) const fn descriptors_for(connections: usize) -> usize {
+    connections.saturating_add(SPARE_DESCRIPTORS)
+}
+
 struct Listener {
     socket: TcpListener,
     plane: Plane,

@@ -11,7 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use x509_cert::der::Decode;
 
 /// A certificate that ends sooner than this is worth a warning.
-const SOON: Duration = Duration::from_secs(14 * DAY_S);
+pub(crate) const SOON: Duration = Duration::from_secs(14 * DAY_S);
 const DAY_S: u64 = 86_400;
 
 /// Where a certificate chain and its key stand.
@@ -78,7 +78,8 @@ impl CertificateFiles {
     }
 }
 
-fn in_words(time: Duration) -> String {
+/// A length of time for people, in hours or days.
+pub(crate) fn in_words(time: Duration) -> String {
     let hours = time.as_secs() / 3_600;
     match hours {
         0 => "less than an hour".to_owned(),

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::mem::{self, Discriminant};
 use std::time::Duration;
 
-use lvsp_core::output::Event;
+use lvsp_core::output::{Event, Plane};
 use lvsp_core::reasons::CloseReason;
 use lvsp_core::time::Timestamp;
 
@@ -18,8 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Writes lines, as far as there are not too many of them.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// By the variants of [`Event`], of which there are few.
-    kinds: HashMap<Discriminant<Event>, Kind>,
+    /// By the variants of [`Event`] and reasons to close, of which there are few.
+    kinds: HashMap<(Discriminant<Event>, Option<CloseReason>), Kind>,
 }
 
 /// The lines of one kind.
@@ -44,7 +44,7 @@ impl Log {
         if is_unlimited(event) {
             return Some(0);
         }
-        let kind = self.kinds.entry(mem::discriminant(event)).or_default();
+        let kind = self.kinds.entry((mem::discriminant(event), mistake(event))).or_default();
         if now < kind.next {
             kind.left_out += 1;
             return None;
@@ -54,12 +54,21 @@ impl Log {
     }
 }
 
+/// Why a connection ended, where an operator may have to mend something.
+fn mistake(event: &Event) -> Option<CloseReason> {
+    let Event::ConnectionClosed { plane, reason, .. } = event else { return None };
+    let is_secret = *plane == Plane::Control && *reason == CloseReason::AuthenticationFailed;
+    (is_secret || *reason == CloseReason::NotTls).then_some(*reason)
+}
+
 /// Whether it is logged for debugging alone, or few by itself.
-const fn is_unlimited(event: &Event) -> bool {
+fn is_unlimited(event: &Event) -> bool {
+    if matches!(event, Event::ConnectionClosed { .. }) {
+        return mistake(event).is_none();
+    }
     matches!(
         event,
-        Event::ConnectionClosed { .. }
-            | Event::ChannelUpdated { .. }
+        Event::ChannelUpdated { .. }
             | Event::ChannelDestroyed { .. }
             | Event::ControlRefused { .. }
     )
@@ -67,6 +76,24 @@ const fn is_unlimited(event: &Event) -> bool {
 
 fn line(event: &Event) {
     match event {
+        Event::ConnectionClosed { plane, reason: CloseReason::NotTls, .. } => {
+            tracing::warn!(
+                key = plane_key(*plane),
+                "a client spoke plain HTTP or something else to this TLS port; it has to use wss:// or \
+                 https://, or a proxy in front must speak TLS to it (or tls.off = true behind the \
+                 proxy)"
+            );
+        }
+        Event::ConnectionClosed {
+            plane: Plane::Control,
+            reason: CloseReason::AuthenticationFailed,
+            ..
+        } => {
+            tracing::warn!(
+                "a chat server gave a wrong secret: it must be that of control.secret, \
+                 control.secret_file or its [[control.client]]"
+            );
+        }
         Event::ConnectionClosed { plane, reason, .. } => {
             tracing::debug!(?plane, ?reason, "connection closed");
         }
@@ -134,6 +161,14 @@ const fn refused_proxy(reason: CloseReason) -> &'static str {
     }
 }
 
+/// The configuration key of a listener.
+const fn plane_key(plane: Plane) -> &'static str {
+    match plane {
+        Plane::Control => "control.listen",
+        Plane::Gateway => "gateway.listen",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lvsp_core::ids::{ChannelId, ConnId, ControlId};
@@ -159,5 +194,13 @@ mod tests {
         assert_eq!(log.admit(at(6_000), &lost), Some(1_000));
         assert_eq!(log.admit(at(7_000), &lost), Some(0));
         assert!((0..10).all(|_| log.admit(at(7_000), &detail) == Some(0)));
+        let closed =
+            |reason| Event::ConnectionClosed { plane: Plane::Control, conn: connection(), reason };
+        let (secret, tls) = (CloseReason::AuthenticationFailed, CloseReason::NotTls);
+        assert_eq!(log.admit(at(7_000), &closed(secret)), Some(0));
+        assert_eq!(log.admit(at(7_000), &closed(tls)), Some(0), "another mistake");
+        assert_eq!(log.admit(at(7_000), &closed(secret)), None);
+        let peer = closed(CloseReason::PeerClosed);
+        assert!((0..10).all(|_| log.admit(at(7_000), &peer) == Some(0)));
     }
 }

@@ -20,6 +20,7 @@ use crate::accept;
 use crate::clock;
 use crate::control_thread::{ControlThread, Parts, WAKE};
 use crate::entropy::OsEntropy;
+use crate::host::{self, Holder, Protocol};
 use crate::media_thread::{MediaParts, MediaThread};
 use crate::observer::Observer;
 use crate::pulse::Pulse;
@@ -147,6 +148,39 @@ pub enum BindError {
     /// Something else that a server needs.
     #[error("cannot set up the event loop")]
     Io(#[from] io::Error),
+}
+
+impl BindError {
+    /// What more is known of the cause, and what to do: who holds a port that is in use.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let Self::Address { key, address, source } = self else { return None };
+        let protocol = if *key == "media.listen" { Protocol::Udp } else { Protocol::Tcp };
+        let kind = source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            return Some(match host::holder(protocol, *address) {
+                Some(Holder { pid, name }) => format!(
+                    "process {pid} ({name}) holds the port: stop it, or give {key} another port"
+                ),
+                None => format!(
+                    "another process holds the port (as root, `ss -lntup` names it): stop it, or \
+                     give {key} another port"
+                ),
+            });
+        }
+        if kind == io::ErrorKind::AddrNotAvailable {
+            let ip = address.ip();
+            return Some(format!(
+                "no interface of this host has {ip}: give {key} one that it has, or 0.0.0.0 for all"
+            ));
+        }
+        (kind == io::ErrorKind::PermissionDenied).then(|| {
+            format!(
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE or a socket unit \
+                 (deploy/): give {key} a higher port otherwise"
+            )
+        })
+    }
 }
 
 /// What other threads ask of the control thread.
@@ -292,12 +326,8 @@ impl Runtime {
             thread.set_inboxes(inboxes.clone());
         }
         let connections_max = accept::connections_max(sys::descriptors_max());
-        if connections_max < options.limits.sessions {
-            tracing::warn!(
-                connections_max,
-                sessions = options.limits.sessions,
-                "the limit of open files allows fewer connections than limits.sessions"
-            );
+        if let Some(warning) = host::open_files_warning(&options.limits) {
+            tracing::warn!("{warning}");
         }
         let (budgets, tls) = (options.budgets, options.tls.clone());
         let control_allow = options.control_allow.clone();

@@ -13,9 +13,9 @@ use crate::{sys, tcp};
 
 /// Asked of the kernel for each UDP socket, in each direction: a tenth of a second at some 40,000
 /// datagrams a second. It gives what it allows.
-const BUFFER_BYTES: usize = 4 << 20;
+pub(crate) const BUFFER_BYTES: usize = 4 << 20;
 /// Linux reports twice what it gives, its own book-keeping included.
-const BUFFER_SHARE: usize = if cfg!(target_os = "linux") { 2 } else { 1 };
+pub(crate) const BUFFER_SHARE: usize = if cfg!(target_os = "linux") { 2 } else { 1 };
 /// Connections that may wait in a listener's backlog: everybody comes back at once after a restart.
 /// The kernel allows fewer (`net.core.somaxconn`, mostly 4,096), and the usual 128 would make the
 /// others try again only after seconds.

@@ -7,10 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lvsp_core::config::{ControlAuth, HealthScale, Revision};
-use lvsp_core::limits::{LimitRow, Limits};
 use lvsp_mio::config::File;
-
-const OPERATING: &str = "docs/operating.md";
 
 fn path(document: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)
@@ -18,30 +15,6 @@ fn path(document: &str) -> PathBuf {
 
 fn read(document: &str) -> String {
     fs::read_to_string(path(document)).expect("the document is in the tree")
-}
-
-fn document() -> String {
-    read(OPERATING)
-}
-
-const MARK: &str = "runtime-mio/tests/docs.rs -->\n";
-const END: &str = "<!-- end of limits -->";
-
-#[test]
-fn the_table_of_limits_is_that_of_the_code() {
-    let mut table =
-        String::from("| key | default | range | | its counter counts |\n|---|---|---|---|---|\n");
-    for LimitRow { key, value, min, max, doc, counts } in Limits::default().table() {
-        table += &format!("| `{key}` | {value} | {min} to {max} | {doc} | {counts} |\n");
-    }
-    let document = document();
-    let (before, rest) = document.split_once(MARK).expect("the mark");
-    let (found, after) = rest.split_once(END).expect("the other mark");
-    if env::var_os("UPDATE").is_some() {
-        let text = format!("{before}{MARK}{table}{END}{after}");
-        return fs::write(path(OPERATING), text).expect("the document can be written");
-    }
-    assert!(found == table, "docs/operating.md differs; UPDATE=1 cargo test --test docs writes it");
 }
 
 #[test]
@@ -56,20 +29,6 @@ fn the_table_of_figures_is_that_of_the_code() {
         return fs::write(path(METRICS), text).expect("the document can be written");
     }
     assert!(found == table, "{METRICS} differs; UPDATE=1 cargo test --test docs writes it");
-}
-
-#[test]
-fn every_key_is_explained() {
-    let document = document();
-    let text = File::default().to_masked_toml().expect("the defaults can be printed");
-    let mut section = "";
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = name;
-        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| section != "limits") {
-            assert!(document.contains(&format!("`{section}.{key}`")), "{section}.{key}");
-        }
-    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::entropy::Entropy;
 use crate::ids::{ChannelId, GuildId, UserId};
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
-use crate::transport::{TlsError, TlsTrust, Transport, TransportEvent};
+use crate::transport::{Stage, TlsError, TlsFailure, TlsTrust, Transport, TransportEvent};
 use crate::wire::lvsp::{
     ChannelInfo, ChatMessage, FEATURE_ERRORS, Place, ServerMessage, VoiceFlagsUpdate, VoiceInfo,
     VoiceRequest, VoiceUpdate,
@@ -185,6 +185,24 @@ impl ChatServer {
     #[must_use]
     pub const fn failure(&self) -> Option<CloseReason> {
         self.failure
+    }
+
+    /// Why TLS failed, when that is [`Self::failure`].
+    #[must_use]
+    pub fn tls_failure(&self) -> Option<&TlsFailure> {
+        self.transport.tls_failure()
+    }
+
+    /// How far the newest connection has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.transport.stage()
+    }
+
+    /// Whether the server has said HELLO on the newest connection.
+    #[must_use]
+    pub const fn is_greeted(&self) -> bool {
+        self.heartbeat.is_some()
     }
 
     /// What the voice server said.

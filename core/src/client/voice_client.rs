@@ -14,7 +14,7 @@ use crate::entropy::Entropy;
 use crate::ids::{Ssrc, UserId};
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
-use crate::transport::{TlsError, TlsTrust, Transport, TransportEvent};
+use crate::transport::{Stage, TlsError, TlsFailure, TlsTrust, Transport, TransportEvent};
 use crate::wire::discovery;
 use crate::wire::gateway::{ClientMessage, HeartbeatNonce, ServerMessage, Version};
 use crate::wire::secret::Secret;
@@ -120,6 +120,8 @@ pub struct VoiceClient {
     start: (u16, u32),
     ssrc: Ssrc,
     server: Option<SocketAddr>,
+    /// As the server sees it.
+    address: Option<SocketAddr>,
     discovery: Option<Discovery>,
     media: Option<Media>,
     users: BTreeMap<u32, UserId>,
@@ -157,6 +159,7 @@ impl VoiceClient {
             start: (u16::from_be_bytes([a, b]), entropy.u32()),
             ssrc: Ssrc(0),
             server: None,
+            address: None,
             discovery: None,
             media: None,
             users: BTreeMap::new(),
@@ -211,6 +214,7 @@ impl VoiceClient {
             && ssrc == self.ssrc
             && self.discovery.take().is_some()
         {
+            self.address = Some(address);
             self.say(&ClientMessage::SelectProtocol {
                 protocol: "udp".to_owned(),
                 address: Some(address.ip().to_string()),
@@ -284,6 +288,36 @@ impl VoiceClient {
     #[must_use]
     pub const fn failure(&self) -> Option<CloseReason> {
         self.failure
+    }
+
+    /// Why TLS failed, when that is [`Self::failure`].
+    #[must_use]
+    pub fn tls_failure(&self) -> Option<&TlsFailure> {
+        self.transport.tls_failure()
+    }
+
+    /// How far the newest connection has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.transport.stage()
+    }
+
+    /// Whether the server has said Hello on the newest connection.
+    #[must_use]
+    pub const fn is_greeted(&self) -> bool {
+        self.heartbeat.is_some()
+    }
+
+    /// Where media is sent to, once Ready has told.
+    #[must_use]
+    pub const fn media_address(&self) -> Option<SocketAddr> {
+        self.server
+    }
+
+    /// The address of this client as the server sees its datagrams, once discovery has told.
+    #[must_use]
+    pub const fn discovered_address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// What happened.

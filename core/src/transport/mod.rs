@@ -63,6 +63,30 @@ pub enum TlsError {
     NotBuilt,
 }
 
+/// Why a TLS handshake that this side began failed, for people to be told what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsFailure {
+    /// The peer's certificate has expired.
+    #[error("the certificate has expired")]
+    Expired,
+    /// The peer's certificate is not valid yet.
+    #[error("the certificate is not valid yet")]
+    NotYetValid,
+    /// The peer's certificate is for other names.
+    #[error("the certificate is for another name")]
+    OtherName,
+    /// The peer's certificate does not lead to an authority that is trusted.
+    #[error("the certificate is of an authority that is not trusted")]
+    UnknownAuthority,
+    /// What the peer answered is not TLS.
+    #[error("the answer is not TLS")]
+    NotTls,
+    /// Anything else, in the library's words.
+    #[error("{0}")]
+    Other(String),
+}
+
 impl TlsError {
     /// Whether the private key's text is at fault, and not the certificate's.
     #[must_use]

@@ -26,7 +26,7 @@ use super::proxy_protocol::{Preface, PrefaceStep};
 use super::tls::{TlsSession, TlsStep};
 use super::upgrade::{self, ClientUpgrade, ServerUpgrade, UpgradeStep};
 use super::websocket::{WebSocket, WebSocketEvent};
-use super::{Stage, TlsError, TlsIdentity, TlsTrust, TransportConfig, TransportEvent};
+use super::{Stage, TlsError, TlsFailure, TlsIdentity, TlsTrust, TransportConfig, TransportEvent};
 use crate::config::{ClientAddress, Proxies};
 use crate::reasons::CloseReason;
 
@@ -46,6 +46,8 @@ pub struct Transport {
     /// Bytes that must still look like a TLS ClientHello: 2, 1, or 0 when seen or not asked for.
     unchecked: u8,
     is_silent: bool,
+    /// Why TLS failed, if it did on the client's side.
+    tls_failure: Option<Box<TlsFailure>>,
     config: TransportConfig,
     events: VecDeque<TransportEvent>,
     /// What the upper layers wrote during this call; empty between calls.
@@ -144,6 +146,7 @@ impl Transport {
             rested: Vec::new(),
             unchecked: 0,
             is_silent: false,
+            tls_failure: None,
             config,
             events: VecDeque::new(),
             plain: Vec::new(),
@@ -331,6 +334,12 @@ impl Transport {
         }
     }
 
+    /// Why TLS failed, after a failure as [`CloseReason::TlsFailed`] on the client's side.
+    #[must_use]
+    pub fn tls_failure(&self) -> Option<&TlsFailure> {
+        self.tls_failure.as_deref()
+    }
+
     /// Whether the connection is over and everything was written: time to close the socket.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -376,6 +385,7 @@ impl Transport {
                 }
                 TlsStep::Failed => {
                     // The alert is in the output and must stay the last thing there.
+                    self.tls_failure = self.tls.as_mut().and_then(TlsSession::take_failure);
                     self.tls = None;
                     self.plain.clear();
                     if !self.is_closed() {

@@ -20,11 +20,11 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    CipherSuite, ClientConfig, ClientConnection, Connection, InconsistentKeys, RootCertStore,
-    ServerConfig, ServerConnection,
+    CertificateError, CipherSuite, ClientConfig, ClientConnection, Connection, Error,
+    InconsistentKeys, RootCertStore, ServerConfig, ServerConnection,
 };
 
-use super::TlsError;
+use super::{TlsError, TlsFailure};
 
 /// A certificate chain with its private key, ready to accept connections. Cheap to clone.
 ///
@@ -75,6 +75,25 @@ impl TlsTrust {
         for certificate in certificates(ca)? {
             roots.add(certificate).map_err(|error| unusable(&error))?;
         }
+        Self::of(roots, unix_seconds)
+    }
+
+    /// Trusts these certificates, as a system keeps them (DER). One that cannot be read is left
+    /// out: some systems keep such.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn from_der<'a>(
+        authorities: impl IntoIterator<Item = &'a [u8]>,
+        unix_seconds: u64,
+    ) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        let (added, _) =
+            roots.add_parsable_certificates(authorities.into_iter().map(CertificateDer::from));
+        if added == 0 { Err(TlsError::NoCertificate) } else { Self::of(roots, unix_seconds) }
+    }
+
+    fn of(roots: RootCertStore, unix_seconds: u64) -> Result<Self, TlsError> {
         let mut config = ClientConfig::builder_with_details(
             Arc::new(rustls::crypto::ring::default_provider()),
             Arc::new(FixedTime(unix_seconds)),
@@ -98,6 +117,8 @@ impl fmt::Debug for TlsTrust {
 pub(super) struct TlsSession {
     connection: Box<Connection>,
     records: Records,
+    /// Why it failed, where this side is the client.
+    failure: Option<Box<TlsFailure>>,
 }
 
 /// What a step of a TLS connection came to.
@@ -113,7 +134,7 @@ pub(super) enum TlsStep {
 
 impl TlsSession {
     fn new(connection: Connection) -> Self {
-        Self { connection: Box::new(connection), records: Records::default() }
+        Self { connection: Box::new(connection), records: Records::default(), failure: None }
     }
 
     /// Bytes that rustls holds of what was received: all of the handshake, then the record that is
@@ -136,6 +157,11 @@ impl TlsSession {
         ClientConnection::new(Arc::clone(&trust.0), name)
             .map(|connection| Self::new(connection.into()))
             .map_err(|error| unusable(&error))
+    }
+
+    /// Why it failed, where this side is the client.
+    pub(super) const fn take_failure(&mut self) -> Option<Box<TlsFailure>> {
+        self.failure.take()
     }
 
     /// Whether application data may not flow yet.
@@ -161,7 +187,12 @@ impl TlsSession {
             Ok(_) => match self.connection.process_new_packets() {
                 Ok(state) if state.peer_has_closed() => TlsStep::PeerClosed,
                 Ok(_) => TlsStep::Progress,
-                Err(_) => TlsStep::Failed,
+                Err(error) => {
+                    if matches!(*self.connection, Connection::Client(_)) {
+                        self.failure = Some(Box::new(failure(error, handshaking)));
+                    }
+                    TlsStep::Failed
+                }
             },
         };
         self.records.note(&before[..before.len() - input.len()], handshaking);
@@ -203,6 +234,28 @@ impl TlsSession {
                 return;
             }
         }
+    }
+}
+
+/// What a client is to be told of a failure.
+fn failure(error: Error, handshaking: bool) -> TlsFailure {
+    use CertificateError as Why;
+
+    if handshaking && matches!(error, Error::InvalidMessage(_)) {
+        return TlsFailure::NotTls;
+    }
+    let Error::InvalidCertificate(why) = error else { return TlsFailure::Other(error.to_string()) };
+    if matches!(why, Why::Expired | Why::ExpiredContext { .. }) {
+        TlsFailure::Expired
+    } else if matches!(why, Why::NotValidYet | Why::NotValidYetContext { .. }) {
+        TlsFailure::NotYetValid
+    } else if matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. }) {
+        TlsFailure::OtherName
+    } else if matches!(why, Why::UnknownIssuer | Why::BadSignature) {
+        // The latter: of an authority that has the name of one that is trusted, and another key.
+        TlsFailure::UnknownAuthority
+    } else {
+        TlsFailure::Other(why.to_string())
     }
 }
 
@@ -279,8 +332,8 @@ fn server_config(
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // Unknown: a kind of key that cannot be compared. None of this provider's is.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-        Err(rustls::Error::InconsistentKeys(_)) => return Err(TlsError::KeyMismatch),
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(Error::InconsistentKeys(_)) => return Err(TlsError::KeyMismatch),
         Err(error) => return Err(unusable(&error)),
     }
     let mut config = ServerConfig::builder_with_details(Arc::new(provider), time)
@@ -307,7 +360,7 @@ fn pem(error: &pem::Error) -> TlsError {
     TlsError::Pem(error.to_string())
 }
 
-fn unusable(error: &rustls::Error) -> TlsError {
+fn unusable(error: &Error) -> TlsError {
     TlsError::Unusable(error.to_string())
 }
 
@@ -425,6 +478,41 @@ mod tests {
             let mut client = TlsSession::connect(&trust, "voice.test").unwrap();
             assert_eq!(converse(&mut client, &mut server), Err(TlsStep::Failed));
         }
+    }
+
+    #[test]
+    fn a_client_tells_what_is_wrong_with_a_certificate() {
+        let ((chain, key), (other, _)) = (material(), material());
+        let identity = TlsIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        // rcgen's certificates are valid from 1975 to 4096.
+        let (now, late) = (1_700_000_000, 80_000_000_000);
+        for (ca, time, name, failure) in [
+            (&other, now, "voice.test", TlsFailure::UnknownAuthority),
+            (&chain, 1, "voice.test", TlsFailure::NotYetValid),
+            (&chain, late, "voice.test", TlsFailure::Expired),
+            (&chain, now, "other.test", TlsFailure::OtherName),
+        ] {
+            let trust = TlsTrust::from_pem(ca.as_bytes(), time).unwrap();
+            let mut server = TlsSession::accept(&identity).unwrap();
+            let mut client = TlsSession::connect(&trust, name).unwrap();
+            assert_eq!(client.take_failure(), None);
+            assert_eq!(converse(&mut client, &mut server), Err(TlsStep::Failed));
+            assert_eq!(client.take_failure().as_deref(), Some(&failure));
+            assert_eq!(server.take_failure(), None, "servers keep nothing of it");
+        }
+        let trust = TlsTrust::from_pem(chain.as_bytes(), now).unwrap();
+        let mut client = TlsSession::connect(&trust, "voice.test").unwrap();
+        let answer = &mut &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..];
+        assert_eq!(client.feed(answer, &mut Vec::new(), &mut Vec::new()), TlsStep::Failed);
+        assert_eq!(client.take_failure().as_deref(), Some(&TlsFailure::NotTls));
+    }
+
+    #[test]
+    fn what_a_system_trusts_is_taken_as_far_as_it_can_be_read() {
+        let (chain, _) = material();
+        let der = certificates(chain.as_bytes()).unwrap().remove(0);
+        assert!(TlsTrust::from_der([&b"nonsense"[..], &der], 0).is_ok());
+        assert_eq!(TlsTrust::from_der([&b"x"[..]], 0).unwrap_err(), TlsError::NoCertificate);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 
-use super::TlsError;
+use super::{TlsError, TlsFailure};
 
 /// A certificate chain with its key. Cannot exist: the feature `tls` is off.
 #[derive(Clone, Debug)]
@@ -33,6 +33,17 @@ impl TlsTrust {
     pub const fn from_pem(_ca: &[u8], _unix_seconds: u64) -> Result<Self, TlsError> {
         Err(TlsError::NotBuilt)
     }
+
+    /// Refuses.
+    ///
+    /// # Errors
+    /// Always [`TlsError::NotBuilt`].
+    pub fn from_der<'a>(
+        _authorities: impl IntoIterator<Item = &'a [u8]>,
+        _unix_seconds: u64,
+    ) -> Result<Self, TlsError> {
+        Err(TlsError::NotBuilt)
+    }
 }
 
 /// A TLS connection. Cannot exist.
@@ -56,6 +67,11 @@ impl TlsSession {
     }
 
     pub(super) const fn is_handshaking(&self) -> bool {
+        match self.0 {}
+    }
+
+    #[allow(clippy::needless_pass_by_ref_mut, reason = "the shape of the real one")]
+    pub(super) const fn take_failure(&mut self) -> Option<Box<TlsFailure>> {
         match self.0 {}
     }
 

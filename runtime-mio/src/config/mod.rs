@@ -243,6 +243,20 @@ impl File {
         memory::ceiling(&self.limits, clients, usize::from(self.media.relays))
     }
 
+    /// What to say where the limits allow more memory than there is.
+    #[must_use]
+    pub fn memory_warning(&self) -> Option<String> {
+        let (ceiling, there_is) = (self.memory_ceiling().bytes(), memory::available()?);
+        (ceiling > there_is).then(|| {
+            format!(
+                "under these limits the server may come to hold {}, and this machine or \
+                 container has {}; `lvsp-mio print-config` shows which of [limits] to lower",
+                memory::mebibytes(ceiling),
+                memory::mebibytes(there_is)
+            )
+        })
+    }
+
     /// The configuration in force as TOML, secrets masked.
     ///
     /// # Errors

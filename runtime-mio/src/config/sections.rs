@@ -39,23 +39,27 @@ pub struct ControlSection {
     /// Networks that chat servers may connect from, as in `10.0.0.0/8`; empty for all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<IpNet>,
-    /// What the chat server identifies with, at least 32 bytes. Short for one client "default".
+    /// What the chat server identifies with, at least 32 bytes; `lvsp-mio gen-secret` makes one. Short
+    /// for one client "default".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretText>,
-    /// A file that holds the secret instead.
+    /// A file that holds the secret instead, as in `/etc/lvsp/control-secret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// The LVSP revision of the single client: `auto`, `draft`, `litecord` or `document`.
+    /// The LVSP revision of the single client: `auto`, `draft`, `litecord` or `document`. `auto` finds
+    /// out by what it says.
     pub revision: Revision,
-    /// How the single client proves who it is: `any` or `hmac`.
+    /// How the single client proves who it is: `any` for the secret itself or its HMAC, `hmac` for the
+    /// HMAC alone.
     pub auth: ControlAuth,
-    /// Which end of the scale the single client takes for good health: `best-is-1` or `best-is-0`.
+    /// Which end of the scale the single client takes for good health: `best-is-1`, or `best-is-0` for
+    /// chat servers that pick the lowest figure, as Litecord's code does.
     pub health: HealthScale,
     /// Under revision `litecord`: the single client stands a CHANNEL_ASSIGN. The deployed code does not.
     pub litecord_assign: bool,
     /// Seconds that calls go on when no chat server comes back, up to 86,400.
     pub grace: u64,
-    /// Several chat servers, instead of `secret`.
+    /// Several chat servers, instead of `secret`. Each sees its own channels only.
     #[serde(rename = "client", skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<ClientSection>,
 }
@@ -81,12 +85,13 @@ impl Default for ControlSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSection {
-    /// Its name in logs and events.
+    /// Its name in logs and events, as in `litecord`. One called `probe` lets `lvsp-mio probe` in beside
+    /// the chat server.
     pub name: String,
-    /// What it identifies with, at least 32 bytes.
+    /// What it identifies with, at least 32 bytes and another one for each client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretText>,
-    /// A file that holds the secret instead.
+    /// A file that holds the secret instead, as in `/etc/lvsp/litecord-secret`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
     /// Its LVSP revision: `auto`, `draft`, `litecord` or `document`.
@@ -109,7 +114,9 @@ pub struct ClientSection {
 pub struct GatewaySection {
     /// Address and TCP port of the listener for voice clients.
     pub listen: SocketAddr,
-    /// `host:port` that clients dial, as the chat server passes it on.
+    /// `host:port` that clients dial, as the chat server passes it on: as in
+    /// `voice.example.org:443`. Required when `listen` is not loopback. The host is a name in the
+    /// certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Serve the gateway's versions 1 to 3 as well, and clients that name none (discordgo).
@@ -141,21 +148,25 @@ impl Default for GatewaySection {
 pub struct MediaSection {
     /// Address and UDP port of the first relay; relay n listens on the port + n.
     pub listen: SocketAddr,
-    /// The IPv4 address that clients send media to.
+    /// The IPv4 address that clients send media to, as in `203.0.113.7`. Required when `listen` is not
+    /// loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_ip: Option<Ipv4Addr>,
-    /// Relays, each with a thread and a port.
+    /// Relays, each with a thread and a port of its own, 1 to 64.
     pub relays: u16,
-    /// Offer the encryption modes and answer the discovery of old client libraries as well.
+    /// Offer the xsalsa20 modes and answer the 70-byte discovery of old client libraries as well (eris
+    /// 0.18, for one).
     pub legacy_modes: bool,
-    /// Drop audio above twice the channel's bitrate, over 2 s.
+    /// Drop audio above twice the channel's bitrate, over 2 s; otherwise it is counted.
     pub enforce_bitrate: bool,
-    /// What a client gets at a UDP address that its gateway connection does not vouch for:
-    /// `guarded`, `strict` or `open`.
+    /// What a client gets at a UDP address that differs from its gateway connection's: with `guarded`
+    /// three times what it sends, with `strict` nothing, with `open` everything.
     pub foreign_udp: ForeignUdp,
-    /// Whose code seals and opens media: `auto`, `ring` or `rustcrypto`.
+    /// Whose code seals and opens media: `auto` takes `ring` where it passes a test at the start, else
+    /// `rustcrypto`. The xsalsa20 modes are RustCrypto's in any case.
     pub cipher_provider: CipherProvider,
-    /// Milliseconds that packets may wait for others while many speak, up to 10; 0 for never.
+    /// Milliseconds that packets may wait for others while many speak (more than about 15 at a relay),
+    /// which saves processor time; up to 10, 0 for never.
     pub coalesce_ms: u64,
 }
 
@@ -178,13 +189,15 @@ impl Default for MediaSection {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSection {
-    /// PEM file of the certificate chain.
+    /// PEM file of the certificate chain for both TCP listeners, the server's own certificate first, as
+    /// in `/etc/lvsp/chain.pem`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// PEM file of the private key.
+    /// PEM file of the certificate's private key, as in `/etc/lvsp/key.pem`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
-    /// Serve plain TCP: behind a proxy that speaks TLS, or for tests.
+    /// Serve plain TCP: behind a proxy that speaks TLS, or for tests. The control listener must be on
+    /// loopback then.
     pub off: bool,
 }
 
@@ -214,12 +227,13 @@ impl Default for DrainSection {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminSection {
-    /// Address and TCP port of the dashboard, the figures and the health checks; off where absent.
+    /// Address and TCP port of the dashboard, the figures and the health checks, as in
+    /// `127.0.0.1:9900`; off where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
     /// Listen on an address that is not loopback: whoever reaches it sees who is in which channel.
     pub allow_remote: bool,
-    /// Names, besides `localhost` and addresses, that requests may be made to.
+    /// Names that requests may be made to, as in `voice.example.org`, besides localhost and addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
 }

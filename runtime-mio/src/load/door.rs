@@ -41,20 +41,9 @@ impl Door {
     pub fn find(entry: &Entry) -> Result<Self> {
         let (host, control) = resolve(&entry.control)
             .with_context(|| format!("--control {}: not a server's host:port", entry.control))?;
-        let secret = match (&entry.secret, &entry.secret_file) {
-            (Some(secret), None) => secret.clone(),
-            (None, Some(path)) => fs::read_to_string(path)
-                .with_context(|| format!("--secret-file {}", path.display()))?
-                .trim_end_matches(['\r', '\n'])
-                .to_owned(),
-            (None, None) => bail!(
-                "no control secret: give --secret-file, or LVSP_CONTROL__SECRET in the environment"
-            ),
-            (Some(_), Some(_)) => bail!("give either a secret or --secret-file, not both"),
-        };
-        ensure!(!secret.is_empty(), "the control secret is empty");
+        let secret = secret(entry.secret.clone(), entry.secret_file.as_deref())?;
         let trust = entry.ca.as_deref().map(trust).transpose()?;
-        Ok(Self { control, host, secret: Secret::new(secret), trust })
+        Ok(Self { control, host, secret, trust })
     }
 
     /// What to trust, and the name of a server at `host`.
@@ -63,7 +52,25 @@ impl Door {
     }
 }
 
-fn trust(path: &Path) -> Result<TlsTrust> {
+/// A control secret that stands in one of two places.
+pub(crate) fn secret(secret: Option<String>, file: Option<&Path>) -> Result<Secret> {
+    let secret = match (secret, file) {
+        (Some(secret), None) => secret,
+        (None, Some(path)) => fs::read_to_string(path)
+            .with_context(|| format!("--secret-file {}", path.display()))?
+            .trim_end_matches(['\r', '\n'])
+            .to_owned(),
+        (None, None) => bail!(
+            "no control secret: give --secret-file, or LVSP_CONTROL__SECRET in the environment"
+        ),
+        (Some(_), Some(_)) => bail!("give either a secret or --secret-file, not both"),
+    };
+    ensure!(!secret.is_empty(), "the control secret is empty");
+    Ok(Secret::new(secret))
+}
+
+/// The authorities in a file, and today's date.
+pub(crate) fn trust(path: &Path) -> Result<TlsTrust> {
     let context = || format!("--ca {}", path.display());
     let pem = fs::read(path).with_context(context)?;
     let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
@@ -71,7 +78,7 @@ fn trust(path: &Path) -> Result<TlsTrust> {
 }
 
 /// The host of `host:port`, without the brackets of an IPv6 address, and its first address.
-pub(super) fn resolve(text: &str) -> Result<(String, SocketAddr)> {
+pub(crate) fn resolve(text: &str) -> Result<(String, SocketAddr)> {
     let (host, _) = text.rsplit_once(':').context("there is no port")?;
     let address = text.to_socket_addrs()?.next().context("the name has no address")?;
     Ok((host.trim_start_matches('[').trim_end_matches(']').to_owned(), address))

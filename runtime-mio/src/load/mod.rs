@@ -22,7 +22,7 @@ mod alarm;
 mod chat;
 mod descriptors;
 mod discord;
-mod door;
+pub(crate) mod door;
 mod ears;
 mod pacer;
 pub(crate) mod process;

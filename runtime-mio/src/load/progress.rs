@@ -25,19 +25,19 @@ impl Progress {
     }
 
     /// Begins something of `length` parts.
-    pub(super) fn begin(&self, what: &'static str, length: u64) {
+    pub(crate) fn begin(&self, what: &'static str, length: u64) {
         self.0.set_message(what);
         self.0.set_length(length);
         self.0.set_position(0);
     }
 
     /// So many parts are done.
-    pub(super) fn set(&self, done: u64) {
+    pub(crate) fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
     /// Makes room for what is shown next.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.finish_and_clear();
     }
 }

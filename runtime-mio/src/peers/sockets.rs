@@ -36,6 +36,17 @@ impl Connection {
         Self { stream, ended: false }
     }
 
+    /// Whether the connection has come about.
+    ///
+    /// # Errors
+    /// Why it never will.
+    pub fn is_connected(&self) -> io::Result<bool> {
+        match self.stream.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(self.stream.peer_addr().is_ok()),
+        }
+    }
+
     /// Watches it for everything.
     ///
     /// # Errors

@@ -98,6 +98,18 @@ pub(crate) fn inherited_descriptors() -> io::Result<Vec<(OwnedFd, String)>> {
     Ok(passed.map(|(fd, name)| (unsafe { OwnedFd::from_raw_fd(fd) }, name)).collect())
 }
 
+/// Whether something keeps this host's clock right, as the kernel is told. `None` where it does not
+/// say.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_clock_kept() -> Option<bool> {
+    // SAFETY: every member is a number or an array of them, for which zeros are values.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a structure of the right type, which outlives the call; with no mode
+    // set nothing is changed.
+    let result = unsafe { libc::adjtimex(&raw mut state) };
+    (result >= 0).then_some(result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
+}
+
 /// How much processor time this process has used, all threads together.
 pub(crate) fn processor_time() -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -25,9 +25,9 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(root().join(path)).ok()
 }
 
-/// The keys outside `[limits]` with their defaults, as the operators' document has them.
+/// The keys outside `[limits]` with their defaults, as the document of the configuration has them.
 fn other_default(key: &str) -> Option<String> {
-    let document = read("docs/operating.md")?;
+    let document = read("docs/configuration.md")?;
     let name = format!("`{key}`");
     let is_of = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&name));
     let row = document.lines().find(is_of)?;
@@ -147,7 +147,7 @@ fn document() -> String {
         "# Faults, limits, counters and tests\n\n\
          What may go wrong or be done on purpose, what the server does about it, the configuration \
          keys with their\ndefaults, the counters that move, and the tests that show it. Keys without \
-         a section stand in `[limits]`;\n[operating.md](operating.md) explains each. A limit's \
+         a section stand in `[limits]`;\n[configuration.md](configuration.md) explains each. A limit's \
          counter has its name; `drops.` and `closes.` are counted by\nreason, `relay.` and `server.` \
          are other figures. A dash means that there is nothing to set or to count.\nTests without a \
          folder are in `tests/it`.\n\n\

@@ -1,4 +1,4 @@
-//! The command line of `lvsp-mio load`.
+//! `lvsp-mio load`
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +11,8 @@ use lvsp_core::crypto::mode::Mode;
 use lvsp_mio::load::{
     Crowd, Discord, Door, Entry, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, run,
 };
+
+use super::say;
 
 /// The environment variable with the secret, as it is for `serve`.
 const SECRET: &str = "LVSP_CONTROL__SECRET";
@@ -79,11 +81,15 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Loads a server; what it came to, as text.
-pub(crate) fn load(arguments: &Arguments) -> Result<String> {
-    let json = arguments.json;
-    let report = measure(arguments)?;
-    Ok(if json { serde_json::to_string(&report)? } else { report.table().trim_end().to_owned() })
+impl Arguments {
+    /// Loads a server and tells what it came to.
+    pub(crate) fn run(&self) -> Result<()> {
+        let report = measure(self)?;
+        if self.json {
+            return say(&serde_json::to_string(&report)?);
+        }
+        say(report.table().trim_end())
+    }
 }
 
 fn measure(arguments: &Arguments) -> Result<Report> {

@@ -1,0 +1,58 @@
+//! The subcommands, one a file, and what they share.
+
+pub(crate) mod check_config;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod gen_cert;
+pub(crate) mod healthcheck;
+pub(crate) mod load;
+pub(crate) mod man;
+pub(crate) mod ports;
+pub(crate) mod print_config;
+pub(crate) mod probe;
+pub(crate) mod serve;
+
+use std::env;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lvsp_core::entropy::Entropy;
+use lvsp_mio::OsEntropy;
+use lvsp_mio::config::File;
+
+/// What is told to commands that read a configuration.
+#[derive(Args)]
+pub(crate) struct Configured {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "LVSP_CONFIG_FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Configured {
+    /// The file and the environment.
+    pub(crate) fn load(&self) -> Result<File> {
+        File::load(self.config.as_deref(), env::vars_os()).context(CannotBeServed)
+    }
+}
+
+/// Marks errors that a change of the configuration would mend: a restart alone would not.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the configuration cannot be served")]
+pub(crate) struct CannotBeServed;
+
+/// Says something on standard output. Whoever reads it may have seen enough (`head`).
+pub(crate) fn say(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        said => said.context("cannot write to standard output"),
+    }
+}
+
+/// A new control secret.
+pub(crate) fn gen_secret() -> String {
+    let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
+    entropy.hex::<32>()
+}
