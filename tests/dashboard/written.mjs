@@ -1,6 +1,5 @@
 // What must hold whatever is answered: crowds, slow and failing answers, hostile names.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { DESK, PHONE } from "./browser.mjs";
 import { Staged, crowd, member } from "./staged.mjs";
 
@@ -20,9 +19,9 @@ const rows = (channel) => `[data-channel="${channel}"] tbody tr`;
 const refused = (line) => line.includes("Failed to load resource");
 
 export async function WRITTEN({ browser }, judge) {
-  await judge("every reason of the server is explained", explained);
   await judge("figures read as people write them", figures);
   await judge("five thousand members: what is open is drawn, and what is left out is said", () => many(browser));
+  await judge("an empty channel says so, and is not opened by itself", () => empty(browser));
   await judge("a search finds one of five thousand", () => search(browser));
   await judge("a slow server is asked one thing at a time", () => slow(browser));
   await judge("a hidden tab hardly asks, and asks at once when it is looked at", () => hidden(browser));
@@ -30,18 +29,6 @@ export async function WRITTEN({ browser }, judge) {
   await judge("an error of the server is told in its words, and forgotten when it is over", () => failing(browser));
   await judge("counters that begin anew show no rate", () => anew(browser));
   await judge("nothing moves for those who asked for that", () => still(browser));
-}
-
-async function explained() {
-  const { DROPS, CLOSES, EXPECTED } = await import("../../runtime-mio/src/admin/page/words.js");
-  const source = readFileSync(new URL("../../core/src/reasons.rs", import.meta.url), "utf8");
-  for (const [name, words] of [["CloseReason", CLOSES], ["DropReason", DROPS]]) {
-    const body = source.match(new RegExp(`^    ${name} \\{(.*?)^    \\}`, "ms"))[1];
-    const reasons = [...body.matchAll(/=> "(\w+)"/g)].map((found) => found[1]);
-    assert.ok(reasons.length > 20, `the reasons of ${name} are read`);
-    assert.deepEqual(Object.keys(words).toSorted(), reasons.toSorted(), name);
-  }
-  for (const reason of EXPECTED) assert.ok(reason in DROPS, reason);
 }
 
 async function figures() {
@@ -99,6 +86,20 @@ async function many(browser) {
     await view.until("no more than eight are open", () => document.querySelectorAll('.toggle[aria-expanded="true"]').length === 8);
     const nodes = await view.page.evaluate(() => document.querySelectorAll("*").length);
     assert.ok(nodes < 8000, `${nodes} elements`);
+  });
+}
+
+async function empty(browser) {
+  const world = crowd(2, 3);
+  world.channels[0].members = 0;
+  world.members = world.members.filter((member) => member.channel_id !== world.channels[0].id);
+  await at(browser, world, {}, async (view) => {
+    await view.until("the other one's members", () => document.querySelectorAll("[data-user]").length === 3);
+    const { id } = world.channels[0];
+    const toggle = view.page.locator(`[data-channel="${id}"] .toggle`);
+    assert.equal(await toggle.getAttribute("aria-expanded"), "false");
+    await toggle.click();
+    assert.equal(await view.text(`[data-channel="${id}"] .members`), "Nobody is here.");
   });
 }
 
@@ -165,20 +166,25 @@ async function waitFor(figure, least) {
 }
 
 async function hostile(browser) {
-  const evil = `"><img src=x onerror="window.hit=1"><script>window.hit=1</script>`;
+  const evil = `"><img src=x onerror="window.hit=1"><script>window.hit=1</script>${"x".repeat(300)}`;
   const world = crowd(1, 2);
   world.channels[0].chat_server = evil;
+  world.links = [{ name: evil, connected: true, revision: "draft", since_ms: 5 }];
   world.members[0].mode = evil;
   world.drops = { [evil]: 3 };
+  world.behind = true;
   world.explain = () => ({ audible: false, summary: evil, steps: [{ name: evil, ok: false, detail: evil }] });
-  await at(browser, world, {}, async (view) => {
+  await at(browser, world, { viewport: PHONE }, async (view) => {
     await view.until("two members", () => document.querySelectorAll(".choose").length === 2);
     await view.page.locator(".choose").nth(0).click();
     await view.page.locator(".choose").nth(1).click();
     await view.until("the verdict", (evil) => document.getElementById("verdict").textContent === evil, evil);
     assert.ok((await view.text("[data-channel] .meta")).includes(evil));
     assert.ok((await view.text("#drops")).includes(evil));
+    assert.ok((await view.text("#links")).includes(evil));
+    assert.match(await view.text("#relays tbody th"), /^0 · behind/);
     assert.equal(await view.page.locator("main img, main script").count(), 0);
+    assert.equal(await view.overflow(), 0, "however long they are");
     assert.equal(await view.page.evaluate(() => window.hit), undefined);
   });
 }

@@ -34,10 +34,14 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use lvsp_core::reasons::{CloseReason, DropReason};
+
     use super::*;
 
     /// What a page may weigh that is drawn on a phone over a slow tunnel.
-    const BYTES_MAX: usize = 60_000;
+    const BYTES_MAX: usize = 60 * 1_024;
 
     /// What stands before the name of a file.
     const MARKS: [&str; 4] =
@@ -55,6 +59,22 @@ mod tests {
             let served = FILES.iter().any(|(path, ..)| path.strip_prefix('/') == Some(name));
             assert!(served, "{name:?} is named and not served");
         }
+    }
+
+    /// The keys of an object in `words.js`.
+    fn explained(object: &str) -> BTreeSet<&'static str> {
+        let words = include_str!("page/words.js");
+        let (_, body) = words.split_once(&format!("export const {object} = {{\n")).unwrap();
+        let (body, _) = body.split_once("\n};").unwrap();
+        body.lines().map(|line| line.trim().split(':').next().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn every_reason_is_explained_in_plain_words() {
+        let names: BTreeSet<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(explained("DROPS"), names);
+        let names: BTreeSet<_> = CloseReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(explained("CLOSES"), names);
     }
 
     #[test]

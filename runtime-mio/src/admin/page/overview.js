@@ -126,12 +126,14 @@ export class Overview {
   }
 
   #table(status) {
-    const make = () => el("tr", {}, el("th", { scope: "row" }), ...Array.from({ length: 5 }, () => el("td", { class: "n" })));
+    const head = () => el("th", { scope: "row" }, el("span", {}), el("span", { class: "address" }));
+    const make = () => el("tr", {}, head(), ...Array.from({ length: 5 }, () => el("td", { class: "n" })));
     list($("relays").tBodies[0], status.relays ?? [], (relay) => String(relay.id), make, (row, relay) => {
       const meter = this.#relays.of(String(relay.id));
       const { packets_in = 0, packets_out = 0, bytes_out = 0, send_errors = 0 } = relay;
       meter.feed(status.uptime_ms, { packets_in, packets_out, bytes_out, send_errors });
-      text(row.cells[0], `${relay.id} · ${relay.address}${relay.behind ? " · behind" : ""}`);
+      text(row.cells[0].firstElementChild, `${relay.id}${relay.behind ? " · behind" : ""}`);
+      text(row.cells[0].lastElementChild, relay.address ?? "");
       row.classList.toggle("bad", Boolean(relay.behind));
       const shown = [
         count(relay.legs), rate(meter.rate("packets_in")), rate(meter.rate("packets_out")),
