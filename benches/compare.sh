@@ -11,7 +11,7 @@
 #
 # As root. It makes two network namespaces with a link between them, server here and clients there,
 # which are removed again, and installs what is missing with apt-get: mumble-server (without its
-# service), iproute2, nftables, ethtool. Where that cannot be, it ends with status 2.
+# service), iproute2, nftables, ethtool, linux-perf. Where that cannot be, it ends with status 2.
 #
 # SERVER=FILE and COMPARE=FILE run those programs instead of building the ones of this folder.
 set -euo pipefail
@@ -37,6 +37,7 @@ install() {
     command -v ip >/dev/null || missing+=(iproute2)
     command -v nft >/dev/null || missing+=(nftables)
     command -v ethtool >/dev/null || missing+=(ethtool)
+    command -v perf >/dev/null || missing+=(linux-perf)
     [ ${#missing[@]} -gt 0 ] || return 0
     # Nothing is to be served by the package itself.
     local policy=/usr/sbin/policy-rc.d
@@ -108,6 +109,7 @@ trap remove_namespaces EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 make_namespaces
-ip netns exec "$clients" "$COMPARE" run --server "$SERVER" --mumble "$(mumble)" \
+# Not by ip netns exec, which hides the tracepoints that system calls are counted at.
+nsenter --net="/run/netns/$clients" "$COMPARE" run --server "$SERVER" --mumble "$(mumble)" \
     --netns "$servers" --server-ip 10.84.0.1 --client-ip 10.84.0.2 --link "$client_link" \
     "${options[@]}"

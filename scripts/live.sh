@@ -6,11 +6,13 @@
 #   scripts/live.sh                      all of it
 #   scripts/live.sh faults [options]     processes, network, resources: 100 clients
 #   scripts/live.sh restart [options]    SIGTERM, a gap, the next process: 200 clients
+#   scripts/live.sh fleet [options]      three servers, of which one is killed: 60 clients
 #   scripts/live.sh hostile [options]    a million garbage datagrams, ten thousand bad sockets
+#   scripts/live.sh overload [options]   twice what the server can carry
 #
-# As root, `faults` has two network namespaces with a link between them, server here and clients
-# there, which are removed again. Without root, or without a tool (iproute2, nftables, util-linux as
-# Debian calls them), it tells which faults did not run and why. `--help` shows the options.
+# As root, `fleet` has a network namespace for each server, and `faults` has two with a link between
+# them, server here and clients there; they are removed again. Without root, or without a tool
+# (iproute2, nftables, util-linux as Debian calls them), it tells which faults did not run and why. `--help` shows the options.
 #
 # SERVER=FILE and LIVE=FILE run those programs instead of building the ones of this folder.
 set -eu
@@ -57,6 +59,14 @@ remove_namespaces() {
     done
 }
 
+remove_fleet() {
+    for netns in "${server}1" "${server}2" "${server}3" "$clients"; do
+        [ -e "/run/netns/$netns" ] || continue
+        for pid in $(ip netns pids "$netns"); do kill -9 "$pid" 2>/dev/null || true; done
+        ip netns del "$netns"
+    done
+}
+
 # Why there can be no namespaces, if so.
 no_namespaces() {
     [ "$(id -u)" = 0 ] || echo "not root"
@@ -82,14 +92,42 @@ faults() {
 
 restart() { "$LIVE" --server "$SERVER" restart "$@"; }
 
+fleet() {
+    if [ -n "$(no_namespaces)" ]; then
+        "$LIVE" --server "$SERVER" fleet "$@"
+        return
+    fi
+    trap remove_fleet EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    ip netns add "$clients"
+    ip -n "$clients" link set lo up
+    members=
+    for n in 1 2 3; do
+        ip netns add "$server$n"
+        ip link add "$server_link" netns "$server$n" type veth peer name "$client_link-$n" netns "$clients"
+        ip -n "$server$n" addr add 10.84.$n.1/24 dev "$server_link"
+        ip -n "$clients" addr add 10.84.$n.2/24 dev "$client_link-$n"
+        ip -n "$server$n" link set lo up
+        ip -n "$server$n" link set "$server_link" up
+        ip -n "$clients" link set "$client_link-$n" up
+        members="$members --member $server$n=10.84.$n.1"
+    done
+    # Unquoted on purpose: names and addresses have no spaces.
+    # shellcheck disable=SC2086
+    nsenter --net="/run/netns/$clients" "$LIVE" --server "$SERVER" fleet $members "$@"
+}
+
 hostile() { "$LIVE" --server "$SERVER" hostile "$@"; }
+
+overload() { "$LIVE" --server "$SERVER" overload "$@"; }
 
 what=${1:-all}
 [ $# = 0 ] || shift
 case $what in
-all | faults | restart | hostile) ;;
+all | faults | restart | fleet | hostile | overload) ;;
 *)
-    echo "live: $what is neither faults, restart nor hostile" >&2
+    echo "live: $what is neither faults, restart, fleet, hostile nor overload" >&2
     exit 2
     ;;
 esac
@@ -101,7 +139,7 @@ case $what in
 all)
     # Each verdict is worth seeing, so the next runs after a failed one as well.
     status=0
-    for each in faults restart hostile; do
+    for each in faults restart fleet hostile overload; do
         printf '== %s\n' "$each"
         "$each" || status=1
     done

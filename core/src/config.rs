@@ -3,9 +3,10 @@
 //! Plain data. Hosts build it from their own configuration file; [`Config::validate`] runs in
 //! `Server::new`, so an invalid one never serves.
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
 
+pub use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::auth::ControlSecret;
@@ -27,12 +28,50 @@ pub struct Config {
     pub relays: Vec<SocketAddrV4>,
     /// Serve the voice gateway's versions 1 to 3 as well, and clients that name none (discordgo).
     pub old_versions: bool,
+    /// Proxies in front of the voice gateway.
+    pub proxies: Proxies,
     /// How media is served. Each relay is given the same.
     pub media: MediaConfig,
     /// How long calls go on untouched after a drain began.
     pub drain: Duration,
     /// Every bound.
     pub limits: Limits,
+}
+
+/// Proxies in front of the voice gateway, which know who their clients are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxies {
+    /// Networks that they connect from. Whoever connects from elsewhere is the client itself, and is
+    /// not believed to be another.
+    pub trusted: Vec<IpNet>,
+    /// How they say who the client is.
+    pub client_address: ClientAddress,
+}
+
+impl Proxies {
+    /// Whether this is the address of one of them.
+    #[must_use]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&ip))
+    }
+}
+
+/// How a proxy says who the client is. One of them is believed and not all, because a proxy that
+/// writes one passes on what a client wrote into another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ClientAddress {
+    /// By the header `X-Forwarded-For` of the upgrade request.
+    #[default]
+    XForwardedFor,
+    /// By the header `Forwarded` of the upgrade request (RFC 7239).
+    Forwarded,
+    /// By the PROXY protocol, version 1 or 2, before everything else, TLS included. A proxy must
+    /// begin with it.
+    ProxyProtocol,
 }
 
 /// How media is served.
@@ -183,6 +222,9 @@ pub enum ConfigError {
     /// A cipher provider that cannot be had.
     #[error("media.cipher_provider: {0}")]
     CipherProvider(#[from] ProviderError),
+    /// Everybody would be a trusted proxy.
+    #[error("{0} is no network of trusted proxies: everybody could claim to be anybody")]
+    TrustsEverybody(IpNet),
     /// Grace over a day.
     #[error("control grace of {0:?} is too long: at most 24 hours")]
     Grace(Duration),
@@ -214,6 +256,7 @@ impl Config {
             gateway_endpoint,
             relays,
             old_versions: false,
+            proxies: Proxies::default(),
             media: MediaConfig::default(),
             drain: Duration::from_secs(30),
             limits: Limits::default(),
@@ -250,6 +293,9 @@ impl Config {
                     return Err(ConfigError::SharedSecret(a, b));
                 }
             }
+        }
+        if let Some(all) = self.proxies.trusted.iter().find(|network| network.prefix_len() == 0) {
+            return Err(ConfigError::TrustsEverybody(*all));
         }
         if self.control_grace > Duration::from_secs(86_400) {
             return Err(ConfigError::Grace(self.control_grace));

@@ -119,6 +119,23 @@ slab_id! {
 impl MemberId {
     /// The first in order; the start of a range.
     pub(crate) const MIN: Self = Self(Key { index: 0, generation: 0 });
+
+    /// Reads what [`Display`](fmt::Display) wrote. `None` for anything else; whether somebody of that
+    /// id is there, only the server knows.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (index, generation) = text.split_once('-')?;
+        let id = Self(Key { index: index.parse().ok()?, generation: generation.parse().ok()? });
+        // One id has one name: neither "+1-0" nor "01-0" is one.
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+/// Its position and its generation, as in `12-3`: a name for tools.
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.index, self.0.generation)
+    }
 }
 
 /// A relay: one UDP socket and the thread that serves it. Relay `n` listens on the media port + n.

@@ -35,6 +35,7 @@ pub mod command;
 pub mod config;
 pub mod crypto;
 pub mod entropy;
+pub mod explain;
 mod gateway;
 pub mod ids;
 pub mod limits;

@@ -188,6 +188,9 @@ limits! {
     /// Bytes of a client's side of the TLS handshake. Real ones stay under 4 KiB.
     tls_handshake_bytes: usize = 16_384, 4_096..=65_535,
         counts "connections dropped";
+    /// Header of the PROXY protocol, in bytes, from trusted proxies. Without extensions it has 107.
+    proxy_header_bytes: usize = 4_096, 107..=65_551,
+        counts "connections dropped";
     /// HTTP request head, in bytes. Real upgrade requests stay under 2 KiB.
     upgrade_bytes: usize = 16_384, 512..=1_048_576,
         counts "requests refused";

@@ -55,6 +55,20 @@ pub enum Event {
         /// Why it ended.
         reason: CloseReason,
     },
+    /// A connection was ended for how a proxy began it: see `reason`.
+    ProxyRefused {
+        /// Where it came from.
+        proxy: SocketAddr,
+        /// [`CloseReason::UntrustedProxy`], [`CloseReason::BadProxyHeader`] or
+        /// [`CloseReason::ProxyHeaderTooBig`].
+        reason: CloseReason,
+    },
+    /// A trusted proxy did not say who its client is. The client is served, but its media can come
+    /// from anywhere; see [`ForeignUdp`](crate::config::ForeignUdp).
+    ProxySilent {
+        /// The proxy.
+        proxy: SocketAddr,
+    },
     /// A chat server identified or resumed.
     ControlConnected {
         /// Which one.

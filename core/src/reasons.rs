@@ -47,6 +47,12 @@ reasons! {
         HeadTooBig => "head_too_big",
         /// An HTTP request head of too many lines.
         HeadTooLong => "head_too_long",
+        /// A PROXY protocol header from an address that is not believed.
+        UntrustedProxy => "untrusted_proxy",
+        /// No PROXY protocol header, or a malformed one, where one must come.
+        BadProxyHeader => "bad_proxy_header",
+        /// A PROXY protocol header of too many bytes.
+        ProxyHeaderTooBig => "proxy_header_too_big",
         /// Not an acceptable WebSocket upgrade request.
         BadUpgrade => "bad_upgrade",
         /// A WebSocket rule was broken.

@@ -107,10 +107,19 @@ impl<I: SlabId, T> Slab<I, T> {
 
     /// Ids and entries in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
-        self.slots.iter().zip(0u32..).filter_map(|(slot, index)| {
-            let key = Key { index, generation: slot.generation };
-            slot.value.as_ref().map(|value| (I::from_key(key), value))
-        })
+        self.iter_after(None)
+    }
+
+    /// As [`Self::iter`], of the slots behind that of `after`, which may be gone: for whoever looks at
+    /// a few entries at a time.
+    pub fn iter_after(&self, after: Option<I>) -> impl Iterator<Item = (I, &T)> {
+        let start = after.map_or(0, |id| id.key().index as usize + 1).min(self.slots.len());
+        self.slots[start..].iter().zip(u32::try_from(start).unwrap_or(u32::MAX)..).filter_map(
+            |(slot, index)| {
+                let key = Key { index, generation: slot.generation };
+                slot.value.as_ref().map(|value| (I::from_key(key), value))
+            },
+        )
     }
 
     /// Ids in slot order.
@@ -143,5 +152,9 @@ mod tests {
         let ids: Vec<_> = (0..4).map(|n| slab.insert(n)).collect();
         slab.remove(ids[1]);
         assert_eq!(slab.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [0, 2, 3]);
+        let after = |id| slab.iter_after(Some(id)).map(|(_, n)| *n).collect::<Vec<_>>();
+        assert_eq!(after(ids[0]), [2, 3]);
+        assert_eq!(after(ids[1]), [2, 3], "one that is gone still marks a place");
+        assert_eq!(after(ids[3]), [0; 0]);
     }
 }

@@ -14,6 +14,8 @@ pub struct RelayStats {
     pub datagrams_in: u64,
     /// Audio packets that were accepted.
     pub packets_in: u64,
+    /// Bytes of those packets, UDP payload.
+    pub bytes_in: u64,
     /// Copies sealed for receivers.
     pub packets_out: u64,
     /// Bytes of those copies, UDP payload.
@@ -52,6 +54,15 @@ pub struct ServerStats {
     pub refused_orders: u64,
     /// Messages of voice clients that were understood and have no use here.
     pub tolerated_messages: u64,
+    /// Voice clients that resumed their session.
+    pub resumes: u64,
+    /// Resumes that were refused: the session is gone, or messages that were missed are no longer
+    /// here. Clients identify anew.
+    pub resumes_refused: u64,
+    /// Sessions that ended because their client did not come back within the resume window.
+    pub resumes_expired: u64,
+    /// Chat servers that took up their control session where they had lost it.
+    pub control_resumes: u64,
     /// Voice states that ended because no chat server came back within the grace time.
     pub grace_ended: u64,
     /// How often each limit of the control plane was reached.
@@ -64,6 +75,8 @@ pub struct ServerStats {
 pub struct Census {
     /// TCP connections.
     pub connections: usize,
+    /// Those of them that are chat servers', or would be.
+    pub control_connections: usize,
     /// Those of them that have not identified.
     pub unauthenticated: usize,
     /// Voice sessions, detached ones included.

@@ -16,6 +16,7 @@ use lvsp_core::limits::Limits;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::output::{Output, Plane};
 use lvsp_core::record::RecordedServer;
+use lvsp_core::server::Server;
 use lvsp_core::time::Timestamp;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -24,6 +25,7 @@ use crate::accept::{Arrival, Listeners};
 use crate::busyness::BusyMeter;
 use crate::clock;
 use crate::logging::Log;
+use crate::questions::Desk;
 use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::runtime::Requests;
@@ -57,6 +59,8 @@ pub(crate) struct ControlThread {
     relay_events: Arc<Queue<(RelayId, RelayEvent)>>,
     taken: VecDeque<(RelayId, RelayEvent)>,
     requests: Arc<Requests>,
+    /// What others want to know of the server.
+    desk: Arc<Desk<Server>>,
     budgets: Budgets,
     counters: Arc<ControlCounters>,
     busy: BusyMeter,
@@ -76,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) relays: Vec<Arc<Queue<RelayCommand>>>,
     pub(crate) relay_events: Arc<Queue<(RelayId, RelayEvent)>>,
     pub(crate) requests: Arc<Requests>,
+    pub(crate) desk: Arc<Desk<Server>>,
     pub(crate) budgets: Budgets,
     pub(crate) counters: Arc<ControlCounters>,
     /// What is taken of gateway connections.
@@ -110,6 +115,7 @@ impl ControlThread {
             relay_events: parts.relay_events,
             taken: VecDeque::new(),
             requests: parts.requests,
+            desk: parts.desk,
             budgets: parts.budgets,
             counters: parts.counters,
             busy,
@@ -181,6 +187,7 @@ impl ControlThread {
     }
 
     fn turn(&mut self) {
+        let begun = clock::now();
         self.obey_requests();
         if self.push_stalled() && !self.server.is_behind() {
             self.accept();
@@ -194,8 +201,9 @@ impl ControlThread {
         self.act();
         self.write();
         self.note_load();
+        self.desk.answer(&self.server);
         self.save();
-        self.counters.note_turn();
+        self.counters.note_turn(clock::now().since(begun));
     }
 
     /// Tells the server how busy this process is; chat servers learn it with their next heartbeat.

@@ -8,12 +8,14 @@
 //!
 //! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
 //! until its [`StopHandle`] says otherwise. [`supervision`] ties it to signals, certificate files and
-//! the service manager. [`demo`] is a host of it, with clients on real sockets; [`load`] is a crowd of
+//! the service manager. [`admin`] is what operators and their tools look at. [`demo`] is a host of it, with clients on real sockets; [`load`] is a crowd of
 //! clients that measures one.
 #![deny(unsafe_code)]
 
 mod accept;
+pub mod admin;
 mod busyness;
+mod capture;
 mod certificate;
 pub mod clock;
 pub mod config;
@@ -23,16 +25,20 @@ pub mod development;
 pub mod doctor;
 mod entropy;
 mod handovers;
+pub mod healthcheck;
 pub mod host;
 mod inherited;
 pub mod load;
 mod logging;
 mod media_thread;
 pub mod memory;
+mod observer;
 pub mod peers;
 pub mod ports;
 pub mod probe;
+mod process;
 mod pulse;
+mod questions;
 mod queue;
 mod recording;
 mod runtime;
@@ -46,6 +52,7 @@ mod turns;
 pub use certificate::{Certificate, CertificateFiles};
 pub use entropy::OsEntropy;
 pub use inherited::InheritError;
+pub use observer::Observer;
 pub use pulse::Pulse;
 pub use runtime::{BindError, Options, Runtime, StopHandle};
 pub use sockets::{Addresses, Sockets};

@@ -97,6 +97,16 @@ fn line(event: &Event) {
         Event::ConnectionClosed { plane, reason, .. } => {
             tracing::debug!(?plane, ?reason, "connection closed");
         }
+        Event::ProxyRefused { proxy, reason } => {
+            tracing::warn!(%proxy, reason = reason.name(), "{}", refused_proxy(*reason));
+        }
+        Event::ProxySilent { proxy } => {
+            tracing::warn!(
+                %proxy,
+                "a trusted proxy does not say who its client is: have it set the header of \
+                 gateway.client_address; until then this client's media can come from anywhere"
+            );
+        }
         Event::ControlConnected { client, resumed, .. } => {
             tracing::info!(client = client.0, resumed, "chat server connected");
         }
@@ -142,6 +152,20 @@ const fn plane_key(plane: Plane) -> &'static str {
     match plane {
         Plane::Control => "control.listen",
         Plane::Gateway => "gateway.listen",
+    }
+}
+
+/// What to do about a connection that a proxy began in the wrong way.
+const fn refused_proxy(reason: CloseReason) -> &'static str {
+    if matches!(reason, CloseReason::UntrustedProxy) {
+        "the PROXY protocol from an address that is not believed: name its network in \
+         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it off \
+         there"
+    } else if matches!(reason, CloseReason::ProxyHeaderTooBig) {
+        "a PROXY protocol header over limits.proxy_header_bytes: have the proxy send less"
+    } else {
+        "no PROXY protocol header from a trusted proxy, or a malformed one: switch the protocol on \
+         there, or change gateway.client_address"
     }
 }
 

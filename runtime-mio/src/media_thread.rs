@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
+use lvsp_core::media::Relay;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::media::{Coalescer, Filled, Flights, Handovers, Outbox, Sent, Unsent};
 use lvsp_core::record::RecordedRelay;
@@ -20,8 +21,10 @@ use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::capture::Recorders;
 use crate::clock;
 use crate::handovers::{Inbox, hand_over};
+use crate::questions::Desk;
 use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::sys::{self, Received};
@@ -59,6 +62,10 @@ pub(crate) struct MediaThread {
     unsent: Option<RelayEvent>,
     /// Whether the relay may have more events.
     has_news: bool,
+    /// What others want to know of the relay.
+    desk: Arc<Desk<Relay>>,
+    /// Whoever wants to see a leg's datagrams.
+    recorders: Arc<Recorders>,
     sink: Option<Sink>,
 }
 
@@ -90,6 +97,7 @@ impl MediaThread {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let commands = Queue::new(parts.commands, Arc::clone(&waker));
         let inbox = Inbox::new(Arc::clone(&waker));
+        let desk = Desk::new(Arc::clone(&waker));
         let mut outbox = Outbox::new(parts.latency);
         if !sys::segments(&parts.socket) {
             outbox.stop_joining();
@@ -114,6 +122,8 @@ impl MediaThread {
             taken: VecDeque::new(),
             unsent: None,
             has_news: false,
+            desk,
+            recorders: Arc::default(),
             sink: parts.sink,
         };
         Ok((thread, commands, waker))
@@ -122,6 +132,16 @@ impl MediaThread {
     /// Where other relays put what is for the legs here.
     pub(crate) fn inbox(&self) -> Arc<Inbox> {
         Arc::clone(&self.inbox)
+    }
+
+    /// Where its relay is asked about.
+    pub(crate) fn desk(&self) -> Arc<Desk<Relay>> {
+        Arc::clone(&self.desk)
+    }
+
+    /// Where legs are recorded.
+    pub(crate) fn recorders(&self) -> Arc<Recorders> {
+        Arc::clone(&self.recorders)
     }
 
     /// Tells where the inboxes of all relays are, in their order.
@@ -168,6 +188,8 @@ impl MediaThread {
 
     /// One turn; whether the socket may have more.
     fn turn(&mut self, readable: bool) -> bool {
+        // Not the clock that decides, which is read at certain points.
+        let begun = clock::now();
         let mut more = readable;
         let (mut datagrams, mut handovers, mut commands) = (0, 0, 0);
         loop {
@@ -195,8 +217,9 @@ impl MediaThread {
         let unsent = self.send();
         self.note(unsent);
         let events = self.report();
+        self.desk.answer(&self.relay);
         self.save();
-        self.counters.note_turn();
+        self.counters.note_turn(clock::now().since(begun));
         self.counters.datagrams.note(datagrams);
         self.counters.handovers.note(handovers);
         self.counters.commands.note(commands);
@@ -237,13 +260,16 @@ impl MediaThread {
 
     /// Handles what was received.
     fn forward(&mut self) {
-        let Self { relay, socket, received, outbox, clock, inboxes, .. } = self;
+        let Self { relay, socket, received, outbox, clock, inboxes, recorders, .. } = self;
         let (mut unsent, mut not_handed_over) = (Unsent::default(), 0);
         let mut now = clock();
         for (age, from, packet) in received.datagrams() {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
+            if recorders.are_on() {
+                recorders.note_received(relay, arrival, from, packet);
+            }
             let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
             // The other threads work on it meanwhile.
             if let Some((to, handover)) = fanout.take_handover() {
@@ -252,7 +278,7 @@ impl MediaThread {
             // What is answered although it is late is not to be found late again.
             let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |flights| give(socket, flights));
+                unsent += outbox.send(*clock, |flights| give(socket, recorders, flights));
                 // Sending is what takes long.
                 now = clock();
             }
@@ -267,7 +293,7 @@ impl MediaThread {
         if self.handed.is_empty() {
             return 0;
         }
-        let Self { relay, socket, handed, outbox, clock, .. } = self;
+        let Self { relay, socket, handed, outbox, clock, recorders, .. } = self;
         let (mut unsent, mut count) = (Unsent::default(), 0);
         let mut now = clock();
         while count < most
@@ -277,7 +303,7 @@ impl MediaThread {
             let mut fanout = relay.handle_handover(now, &handover);
             let arrival = handover.arrival();
             while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |flights| give(socket, flights));
+                unsent += outbox.send(*clock, |flights| give(socket, recorders, flights));
                 now = clock();
             }
         }
@@ -286,7 +312,7 @@ impl MediaThread {
     }
 
     fn send(&mut self) -> Unsent {
-        self.outbox.send(self.clock, |flights| give(&self.socket, flights))
+        self.outbox.send(self.clock, |flights| give(&self.socket, &self.recorders, flights))
     }
 
     fn note(&mut self, unsent: Unsent) {
@@ -321,7 +347,16 @@ impl MediaThread {
     }
 }
 
-fn give(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
+fn give(socket: &UdpSocket, recorders: &Recorders, flights: Flights<'_>) -> Sent {
+    let given = recorders.are_on().then(|| flights.clone());
+    let sent = send(socket, flights);
+    if let (Some(given), Sent::Some(count)) = (given, sent) {
+        recorders.note_sent(clock::now(), given, count);
+    }
+    sent
+}
+
+fn send(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
     match sys::send_flights(socket, flights) {
         Ok(count) => Sent::Some(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,

@@ -10,10 +10,14 @@ use lvsp_core::memory::Ceiling;
 use lvsp_core::parking;
 use mio::net::TcpStream;
 
+use crate::admin::{CONNECTIONS_MAX, HEAD_BYTES, PAGE};
+use crate::capture::{HEADERS_MAX, Header, RECORDERS_MAX};
 use crate::runtime::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::sys::RECEIVED_BYTES;
 use crate::tcp::Tcp;
 
+/// A connection of the admin plane: its buffers, a page of members as they are asked for and as text.
+const ADMIN_CONNECTION_BYTES: usize = HEAD_BYTES + PAGE * 2_048;
 /// A queue, and what its receiver took from it last.
 const QUEUE_COPIES: usize = 2;
 /// What the program itself takes before anybody connects: threads, buffers, the certificate.
@@ -32,6 +36,8 @@ pub fn ceiling(limits: &Limits, control_clients: usize, relays: usize) -> Ceilin
     let events = EVENT_QUEUE * QUEUE_COPIES;
     ceiling.add("events of relays", "", events, size_of::<(RelayId, RelayEvent)>());
     ceiling.add("received datagrams", "", relays, RECEIVED_BYTES);
+    ceiling.add("flight recorders", "", RECORDERS_MAX * HEADERS_MAX, size_of::<Header>());
+    ceiling.add("the admin plane", "", CONNECTIONS_MAX, ADMIN_CONNECTION_BYTES);
     ceiling.add("the program itself", "", 1, PROGRAM_BYTES);
     ceiling
 }

@@ -47,6 +47,8 @@ fn name(at: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use mio::{Poll, Token};
 
     use super::*;
@@ -63,10 +65,10 @@ mod tests {
         assert!(pulse.stalled().is_empty(), "there is nothing to compare with");
         let turn = |which: [bool; 3]| {
             if which[0] {
-                control.note_turn();
+                control.note_turn(Duration::ZERO);
             }
             for (media, _) in media.iter().zip(&which[1..]).filter(|(_, turns)| **turns) {
-                media.note_turn();
+                media.note_turn(Duration::ZERO);
             }
         };
         turn([true, true, true]);

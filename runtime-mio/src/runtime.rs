@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig};
+use lvsp_core::config::{Config, ConfigError, ControlClient, MediaConfig, Proxies};
 use lvsp_core::ids::RelayId;
 use lvsp_core::limits::Limits;
 use lvsp_core::record::{RecordedRelay, RecordedServer};
@@ -22,7 +22,9 @@ use crate::control_thread::{ControlThread, Parts, WAKE};
 use crate::entropy::OsEntropy;
 use crate::host::{self, Holder, Protocol};
 use crate::media_thread::{MediaParts, MediaThread};
+use crate::observer::Observer;
 use crate::pulse::Pulse;
+use crate::questions::Desk;
 use crate::queue::Queue;
 use crate::recording::Sink;
 use crate::sockets::{Addresses, Sockets};
@@ -30,7 +32,7 @@ use crate::sys;
 use crate::turns::{Budgets, ControlCounters, Counters, MediaCounters, TurnStats, Watch};
 
 /// Commands that may wait for one relay; when there are more, the control thread reads no more.
-pub(crate) const COMMAND_QUEUE: usize = 65_536;
+pub(crate) const COMMAND_QUEUE: usize = 32_768;
 /// Events of all relays that may wait for the control thread.
 pub(crate) const EVENT_QUEUE: usize = 16_384;
 
@@ -61,6 +63,8 @@ pub struct Options {
     pub drain: Duration,
     /// Whether the gateway's versions before 4 are served.
     pub old_versions: bool,
+    /// Proxies in front of the gateway.
+    pub proxies: Proxies,
     /// How media is served. Whether loopback addresses are, follows from `media`.
     pub media_config: MediaConfig,
     /// How long datagrams may wait for others while many speak at a relay; zero for never.
@@ -99,6 +103,7 @@ impl Options {
             gateway_endpoint: self.endpoint.unwrap_or_else(|| gateway.to_string()),
             relays,
             old_versions: self.old_versions,
+            proxies: self.proxies,
             media: self.media_config,
             drain: self.drain,
             limits: self.limits,
@@ -237,6 +242,7 @@ pub struct Runtime {
     media: Vec<(MediaThread, Arc<Waker>)>,
     stop_media: Arc<AtomicBool>,
     requests: Arc<Requests>,
+    observer: Observer,
     counters: Arc<Counters>,
     control_address: SocketAddr,
     gateway_address: SocketAddr,
@@ -326,10 +332,12 @@ impl Runtime {
         let (budgets, tls) = (options.budgets, options.tls.clone());
         let control_allow = options.control_allow.clone();
         let limits = options.limits.clone();
+        let observed = media_addresses.iter().copied().zip(public.iter().copied()).collect();
         let config = options.into_config(public, gateway_address);
         let entropy = Box::new(OsEntropy);
         let mut server = RecordedServer::new(config, entropy, clock::now(), record.is_some())?;
         server.set_tls(tls);
+        let desk = Desk::new(Arc::clone(&waker));
         let requests = Arc::new(Requests {
             drain: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -345,6 +353,7 @@ impl Runtime {
             relays,
             relay_events,
             requests: Arc::clone(&requests),
+            desk: Arc::clone(&desk),
             budgets,
             counters: Arc::clone(&counters),
             limits,
@@ -353,12 +362,15 @@ impl Runtime {
             sink: sink("server")?,
         };
         let counters = Arc::new(Counters { control: counters, media: media_counters });
+        let desks = media.iter().map(|(thread, _)| (thread.desk(), thread.recorders())).collect();
+        let observer = Observer::new(desk, desks, observed, Watch(Arc::clone(&counters)));
         let control = ControlThread::new(parts)?;
         Ok(Self {
             control,
             media,
             stop_media,
             requests,
+            observer,
             counters,
             control_address,
             gateway_address,
@@ -394,6 +406,12 @@ impl Runtime {
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(Arc::clone(&self.counters))
+    }
+
+    /// What others ask it by, while it runs.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// What tells whether its threads make progress.

@@ -6,6 +6,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::admin::Histogram;
 
 /// The most that one turn does of each kind. What is cut off goes on in the next turn.
 ///
@@ -91,6 +94,15 @@ pub struct MediaTurnStats {
     pub events: Work,
 }
 
+/// How long turns took, in buckets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TurnTimes {
+    /// Those of the control thread.
+    pub(crate) control: Histogram,
+    /// Those of the media threads, in the order of their relays.
+    pub(crate) media: Vec<Histogram>,
+}
+
 /// Reads what a server's turns did so far, while it runs and after. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Watch(pub(crate) Arc<Counters>);
@@ -107,6 +119,12 @@ impl Watch {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.control.ready.load(Ordering::Relaxed)
+    }
+
+    /// How long turns took so far.
+    pub(crate) fn times(&self) -> TurnTimes {
+        let media = self.0.media.iter().map(|media| media.times.read()).collect();
+        TurnTimes { control: self.0.control.times.read(), media }
     }
 
     /// Everything that is counted.
@@ -145,6 +163,7 @@ impl Counters {
 pub(crate) struct ControlCounters {
     turns: AtomicU64,
     ready: AtomicBool,
+    times: Times,
     pub(crate) accepts: Tally,
     pub(crate) reads: Tally,
     pub(crate) relay_events: Tally,
@@ -157,8 +176,10 @@ impl ControlCounters {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    pub(crate) fn note_turn(&self) {
+    /// Counts a turn that took so long.
+    pub(crate) fn note_turn(&self, took: Duration) {
         add(&self.turns, 1);
+        self.times.note(took);
     }
 }
 
@@ -166,6 +187,7 @@ impl ControlCounters {
 #[derive(Debug, Default)]
 pub(crate) struct MediaCounters {
     turns: AtomicU64,
+    times: Times,
     pub(crate) datagrams: Tally,
     pub(crate) handovers: Tally,
     pub(crate) commands: Tally,
@@ -173,8 +195,10 @@ pub(crate) struct MediaCounters {
 }
 
 impl MediaCounters {
-    pub(crate) fn note_turn(&self) {
+    /// Counts a turn that took so long.
+    pub(crate) fn note_turn(&self, took: Duration) {
         add(&self.turns, 1);
+        self.times.note(took);
     }
 
     fn read(&self) -> MediaTurnStats {
@@ -212,7 +236,61 @@ impl Tally {
     }
 }
 
+/// The bound of the first bucket is 2 to this power of microseconds: 64 µs.
+const FIRST_POWER: u32 = 6;
+/// Each further bound is twice the one before, up to a second.
+const BUCKETS: usize = 15;
+
+/// How long something took, in buckets whose bounds are powers of two.
+#[derive(Debug, Default)]
+struct Times {
+    /// The last one has no bound.
+    buckets: [AtomicU64; BUCKETS + 1],
+    sum_us: AtomicU64,
+}
+
+impl Times {
+    fn note(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // The power of two that it does not exceed.
+        let power = us.saturating_sub(1).checked_ilog2().map_or(0, |power| power + 1);
+        let at = (power.saturating_sub(FIRST_POWER) as usize).min(BUCKETS);
+        add(&self.buckets[at], 1);
+        add(&self.sum_us, us);
+    }
+
+    fn read(&self) -> Histogram {
+        let count = |bucket: &AtomicU64| bucket.load(Ordering::Relaxed);
+        let bounds = (FIRST_POWER..).map(|power| Duration::from_micros(1 << power).as_secs_f64());
+        let sum = Duration::from_micros(count(&self.sum_us)).as_secs_f64();
+        Histogram {
+            buckets: bounds.zip(self.buckets[..BUCKETS].iter().map(count)).collect(),
+            above: count(&self.buckets[BUCKETS]),
+            sum,
+        }
+    }
+}
+
 /// An addition by the only writer.
 fn add(counter: &AtomicU64, count: u64) {
     counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_counted_in_the_bucket_whose_bound_they_do_not_exceed() {
+        let times = Times::default();
+        for us in [0, 1, 64, 65, 128, 129, 1_048_576, 1_048_577, u64::MAX / 4] {
+            times.note(Duration::from_micros(us));
+        }
+        let Histogram { buckets, above, sum } = times.read();
+        let inside: Vec<_> = buckets.iter().map(|(_, count)| *count).collect();
+        assert_eq!(inside, [3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(above, 2);
+        assert_eq!(buckets[0].0, 0.000_064);
+        assert!(sum > 2.0);
+    }
 }

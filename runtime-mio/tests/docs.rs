@@ -18,6 +18,20 @@ fn read(document: &str) -> String {
 }
 
 #[test]
+fn the_table_of_figures_is_that_of_the_code() {
+    const METRICS: &str = "docs/metrics.md";
+    const MARK: &str = "runtime-mio/src/admin/metrics.rs -->\n";
+    let document = read(METRICS);
+    let (before, found) = document.split_once(MARK).expect("the mark");
+    let table = lvsp_mio::admin::metrics_table();
+    if env::var_os("UPDATE").is_some() {
+        let text = format!("{before}{MARK}{table}");
+        return fs::write(path(METRICS), text).expect("the document can be written");
+    }
+    assert!(found == table, "{METRICS} differs; UPDATE=1 cargo test --test docs writes it");
+}
+
+#[test]
 fn the_configuration_for_litecord_is_served_as_the_guide_says() {
     let guide = read("docs/litecord.md");
     let (_, rest) = guide.split_once("```toml\n").expect("an example");

@@ -22,6 +22,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("output", &["media::command"]),
     // What a mark takes is what it is counted by; a list knows its memory.
     ("memory", &["lvsp::outbox", "media::Handovers"]),
+    // It reads what the machines tell, as a host does.
+    ("explain", &["server", "media", "wire::lvsp"]),
     ("client", &["wire", "crypto", "transport"]),
     // It stands around the machines, as a host does, and nothing of the core uses it.
     ("record", &["server", "media", "output", "command", "wire", "crypto", "transport"]),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lvsp_core::config::Config;
+use lvsp_core::config::{ClientAddress, Config, Proxies};
 use lvsp_core::limits::{Limits, Millis};
 use lvsp_core::output::Plane;
 use lvsp_core::parking::Parking;
@@ -70,6 +70,16 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         hello.resize(16_000, 0);
         raw(&mut world, Plane::Gateway, &hello);
         raw(&mut world, Plane::Gateway, &[hello.as_slice(), &[0; 1_000]].concat());
+        world
+    }),
+    ("proxy_header_bytes", || {
+        let trusted = vec!["203.0.113.0/24".parse().expect("a network")];
+        let client_address = ClientAddress::ProxyProtocol;
+        let mut world = World::with(|config| {
+            config.proxies = Proxies { trusted, client_address };
+        });
+        let header = [b"\r\n\r\n\0\r\nQUIT\n".as_slice(), &[0x21, 0x11, 0x10, 0x00]].concat();
+        raw(&mut world, Plane::Gateway, &header);
         world
     }),
     ("upgrade_bytes", || unfinished(Plane::Gateway, &[b'G'; 20_000], 0)),

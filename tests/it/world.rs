@@ -8,13 +8,14 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ControlClient, MediaConfig};
+use lvsp_core::config::{Config, ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId, RelaySet};
 use lvsp_core::limits::{LimitCounts, Limits};
 use lvsp_core::media::{Filled, Handovers, Relay, TransmitBatch};
 use lvsp_core::output::{Event, Output, Plane, Shutdown};
+use lvsp_core::reasons::CloseReason;
 use lvsp_core::server::Server;
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::{Transport, TransportConfig, TransportEvent};
@@ -84,6 +85,7 @@ impl World {
             gateway_endpoint: "voice.example.org:443".to_owned(),
             relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
             old_versions: false,
+            proxies: Proxies::default(),
             media: MediaConfig::default(),
             drain: Duration::from_secs(30),
             limits: Limits::default(),
@@ -119,6 +121,28 @@ impl World {
         target: &str,
         address: SocketAddr,
     ) -> PeerId {
+        let peer = self.dial(plane, target, address);
+        self.pump();
+        peer
+    }
+
+    /// Opens a connection to the gateway through a proxy, which changes what the client sends first.
+    pub(crate) fn connect_through(
+        &mut self,
+        proxy: SocketAddr,
+        change: impl FnOnce(String) -> String,
+    ) -> PeerId {
+        let peer = self.dial(Plane::Gateway, "/?v=8", proxy);
+        let Peer { conn, transport, .. } = &mut self.peers[peer.0];
+        let request = String::from_utf8(transport.outbound().to_vec()).expect("HTTP");
+        transport.consume(request.len());
+        self.server.handle_bytes(self.now, *conn, change(request).as_bytes());
+        self.pump();
+        peer
+    }
+
+    /// A connection whose client has not been heard yet.
+    fn dial(&mut self, plane: Plane, target: &str, address: SocketAddr) -> PeerId {
         let conn = self.server.handle_accept(self.now, plane, address).expect("admitted");
         let config = TransportConfig::new(&Limits::default(), 1 << 20);
         let transport = Transport::connect(None, "localhost", target, [7; 16], config)
@@ -132,7 +156,6 @@ impl World {
             allowance: usize::MAX,
             written: 0,
         });
-        self.pump();
         PeerId(self.peers.len() - 1)
     }
 
@@ -386,8 +409,12 @@ fn collect(peer: &mut Peer) {
                 peer.inbox.push_back(serde_json::from_str(&text).expect("the server sends JSON"));
             }
             TransportEvent::Closed { code } => peer.closed = Some(code),
+            TransportEvent::Failed(CloseReason::BadUpgrade) => peer.closed = Some(None),
             TransportEvent::Failed(reason) => panic!("the peer's transport failed: {reason:?}"),
-            TransportEvent::Opened { .. } | TransportEvent::Binary(_) | TransportEvent::Pong => {}
+            TransportEvent::Client(_)
+            | TransportEvent::Opened { .. }
+            | TransportEvent::Binary(_)
+            | TransportEvent::Pong => {}
         }
     }
 }

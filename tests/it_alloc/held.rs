@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use lvsp_core::command::Command;
-use lvsp_core::config::{Config, ControlClient, MediaConfig};
+use lvsp_core::config::{Config, ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::cipher::MediaKey;
 use lvsp_core::crypto::mode::Mode;
@@ -36,6 +36,7 @@ fn server() -> Server {
         gateway_endpoint: "voice.example.org:443".to_owned(),
         relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
         old_versions: false,
+        proxies: Proxies::default(),
         media: MediaConfig::default(),
         drain: Duration::from_secs(30),
         limits: Limits::default(),

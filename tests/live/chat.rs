@@ -51,6 +51,8 @@ struct Link {
     role: ChatServer,
     connection: Connection,
     ready: bool,
+    /// How well the voice server is, as it said last.
+    health: f32,
     since: Timestamp,
 }
 
@@ -88,6 +90,16 @@ impl Chat {
     /// Whether orders can be given.
     pub(crate) fn is_ready(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.ready)
+    }
+
+    /// How well the voice server is, 0 to 1, as long as orders can be given.
+    pub(crate) fn health(&self) -> Option<f32> {
+        self.link.as_ref().filter(|link| link.ready).map(|link| link.health)
+    }
+
+    /// A channel is no longer this voice server's.
+    pub(crate) fn give_up(&mut self, channel: ChannelId) {
+        self.states.retain(|_, state| state.channel != channel);
     }
 
     /// A user's client wants to be in its channel, and needs a ticket.
@@ -167,7 +179,7 @@ impl Chat {
         match Connection::open(self.control) {
             Ok(mut connection) => {
                 connection.register(registry, self.token)?;
-                self.link = Some(Link { role, connection, ready: false, since });
+                self.link = Some(Link { role, connection, ready: false, health: 0.0, since });
             }
             Err(_) => {
                 self.session = Some(role);
@@ -203,9 +215,10 @@ impl Chat {
 
     fn hear(&mut self, event: ChatEvent) {
         match event {
-            ChatEvent::Ready { .. } => {
+            ChatEvent::Ready { health, .. } => {
                 if let Some(link) = &mut self.link {
                     link.ready = true;
+                    link.health = health;
                 }
                 // What was written last may not have arrived, so everything is stated again.
                 for user in self.states.keys().copied().collect::<Vec<_>>() {
@@ -213,6 +226,11 @@ impl Chat {
                 }
             }
             ChatEvent::VoiceState(info) => self.note_state(info),
+            ChatEvent::Health(health) => {
+                if let Some(link) = &mut self.link {
+                    link.health = health;
+                }
+            }
             ChatEvent::Refused(words) => self.refused.push(words),
             ChatEvent::Channel(_) | ChatEvent::Closed { .. } | _ => {}
         }

@@ -195,7 +195,7 @@ impl Scene<'_> {
             None => format!("{} pairs silent", self.world.judge.silent_pairs()),
         };
         self.world.run_for(time.saturating_sub(began.elapsed()))?;
-        let loss = self.world.judge.period().loss() * 100.0;
+        let loss = self.world.judge.period().all().loss() * 100.0;
         Ok(format!("during it {meanwhile}, {loss:.1} % of frames lost"))
     }
 

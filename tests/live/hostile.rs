@@ -128,12 +128,12 @@ fn play(world: &mut World, time: Duration, first: usize) -> Result<Part> {
 
 /// Prints the figures of both parts; whether all goals are met.
 fn tell(quiet: &Part, hostile: &Part, bytes: u64, reflected: u64) -> Result<bool> {
-    let percent = |part: &Part| format!("{:.3} %", part.period.loss() * 100.0);
+    let percent = |part: &Part| format!("{:.3} %", part.period.all().loss() * 100.0);
     let join = |part: &Part| {
         part.join.map_or_else(|| "not in".to_owned(), |join| format!("{} ms", join.as_millis()))
     };
     let mib = |kib: u64| format!("{:.1} MiB", kib as f64 / 1_024.0);
-    let added = hostile.period.loss() - quiet.period.loss();
+    let added = hostile.period.all().loss() - quiet.period.all().loss();
     let growth = hostile.memory_kib.saturating_sub(quiet.memory_kib);
     let rows = [
         ("frames lost", percent(quiet), percent(hostile), "0.1 % more", added <= LOSS_ADDED_MAX),

@@ -76,16 +76,43 @@ struct Mark {
 }
 
 /// What was said and heard from a point in time to the next.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Period {
     from: Timestamp,
-    /// Deliveries that were due.
-    pub(crate) due: u64,
-    /// Deliveries that came.
-    pub(crate) heard: u64,
+    by_channel: BTreeMap<ChannelId, Deliveries>,
 }
 
 impl Period {
+    /// Of all channels together.
+    pub(crate) fn all(&self) -> Deliveries {
+        let channels = self.by_channel.values();
+        channels.fold(Deliveries::default(), |all, channel| Deliveries {
+            due: all.due + channel.due,
+            heard: all.heard + channel.heard,
+        })
+    }
+
+    /// The loss of the channel that lost most, and of the one that lost least.
+    pub(crate) fn extremes(&self) -> Option<(f64, f64)> {
+        let losses = || self.by_channel.values().map(Deliveries::loss);
+        Some((losses().max_by(f64::total_cmp)?, losses().min_by(f64::total_cmp)?))
+    }
+
+    fn of(&mut self, channel: ChannelId) -> &mut Deliveries {
+        self.by_channel.entry(channel).or_default()
+    }
+}
+
+/// Deliveries of frames.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Deliveries {
+    /// Those that were due.
+    pub(crate) due: u64,
+    /// Those that came.
+    pub(crate) heard: u64,
+}
+
+impl Deliveries {
     /// The share that did not arrive, 0 to 1.
     pub(crate) fn loss(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "counts of frames are far below 2^52")]
@@ -163,12 +190,12 @@ impl Judge {
 
     /// The present period.
     pub(crate) fn period(&self) -> Period {
-        self.periods.last().copied().unwrap_or_default()
+        self.periods.last().cloned().unwrap_or_default()
     }
 
     /// The period before it.
     pub(crate) fn previous_period(&self) -> Period {
-        self.periods.len().checked_sub(2).map(|at| self.periods[at]).unwrap_or_default()
+        self.periods.len().checked_sub(2).map(|at| self.periods[at].clone()).unwrap_or_default()
     }
 
     /// Somebody said a frame that so many are to hear.
@@ -177,7 +204,7 @@ impl Judge {
             && speaker < self.counted
             && let Some(period) = self.periods.last_mut()
         {
-            period.due += listeners;
+            period.of(self.seats[speaker].channel).due += listeners;
         }
     }
 
@@ -209,7 +236,7 @@ impl Judge {
     fn note_right(&mut self, now: Timestamp, (listener, speaker): (usize, usize), sent: Timestamp) {
         let period = self.periods.iter_mut().rev().find(|period| period.from <= sent);
         if let Some(period) = period.filter(|_| speaker < self.counted) {
-            period.heard += 1;
+            period.of(self.seats[speaker].channel).heard += 1;
         }
         let lane = &mut self.lanes[listener][speaker];
         if let Some(mark) = &mut self.mark
@@ -353,7 +380,20 @@ mod tests {
         judge.begin_period(Timestamp::from_micros(55));
         // Said before, arrived after.
         judge.note_heard(Timestamp::from_micros(60), 2, &frame(2, 5, 1));
-        assert!((judge.previous_period().loss() - 0.5).abs() < 1e-9);
-        assert_eq!((judge.period().due, judge.period().heard), (0, 0));
+        assert!((judge.previous_period().all().loss() - 0.5).abs() < 1e-9);
+        let now = judge.period().all();
+        assert_eq!((now.due, now.heard), (0, 0));
+    }
+
+    #[test]
+    fn each_channel_has_its_own_loss() {
+        let mut judge = judge();
+        judge.note_said(1, 3);
+        judge.note_said(4, 2);
+        judge.note_heard(Timestamp::from_micros(60), 0, &frame(2, 5, 1));
+        let period = judge.period();
+        let (most, least) = period.extremes().unwrap();
+        assert!((most - 1.0).abs() < 1e-9 && (least - 2.0 / 3.0).abs() < 1e-9);
+        assert_eq!((period.all().due, period.all().heard), (5, 1));
     }
 }

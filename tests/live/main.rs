@@ -3,7 +3,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `faults`, `restart`, `hostile` | the sub-commands: what goes wrong, and what must hold |
+//! | `faults`, `restart`, `hostile`, `overload` | the sub-commands: what goes wrong, and what must hold |
+//! | `fleet` | the sub-command with three servers, one of which is killed |
+//! | `stay` | the sub-command that lets others look at a server in use |
 //! | `world` | the loop: everybody's sockets, who talks when |
 //! | `member`, `chat` | a voice client with its library's habits; the chat server with its database |
 //! | `judge` | what was heard against what should have been |
@@ -16,13 +18,16 @@
 mod attack;
 mod chat;
 mod faults;
+mod fleet;
 mod hostile;
 mod judge;
 mod member;
+mod overload;
 mod relay;
 mod restart;
 mod server;
 mod site;
+mod stay;
 mod world;
 
 use std::io::{self, Write};
@@ -77,6 +82,12 @@ enum Command {
     Restart(restart::Options),
     /// Garbage datagrams and bad connections while members talk and newcomers join.
     Hostile(hostile::Options),
+    /// Twice the load that the server can carry.
+    Overload(overload::Options),
+    /// Three servers under one chat server that goes by their health; one of them is killed.
+    Fleet(fleet::Options),
+    /// Keep members in calls for somebody who looks at the server, until the input ends.
+    Stay(stay::Options),
 }
 
 /// Set by SIGINT and SIGTERM. What was done to the machine is undone before the process ends.
@@ -102,6 +113,9 @@ fn run(common: &Common, command: &Command) -> Result<bool> {
         Command::Faults(options) => faults::run(common, options),
         Command::Restart(options) => restart::run(common, options),
         Command::Hostile(options) => hostile::run(common, options),
+        Command::Overload(options) => overload::run(common, options),
+        Command::Fleet(options) => fleet::run(common, options),
+        Command::Stay(options) => stay::run(common, options),
     }
 }
 

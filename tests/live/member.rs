@@ -181,6 +181,14 @@ impl Member {
         self.by_hand = true;
     }
 
+    /// Its machine is cut off: nothing comes from it any more, and its user does not come back.
+    pub(crate) fn vanish(&mut self) {
+        self.hang_up();
+        self.socket = None;
+        self.wanted = false;
+        self.ask_at = None;
+    }
+
     fn hang_up(&mut self) {
         self.record.add_numbers(self.client.as_ref());
         self.client = None;

@@ -28,6 +28,8 @@ pub(crate) struct ServerProcess {
     /// The group to start in.
     group: Option<PathBuf>,
     drain_seconds: u64,
+    /// More of its configuration, as variables.
+    variables: Vec<(String, String)>,
     child: Option<Child>,
     ready: Option<Receiver<()>>,
 }
@@ -46,6 +48,7 @@ impl ServerProcess {
             authorities: String::new(),
             group: None,
             drain_seconds,
+            variables: Vec::new(),
             child: None,
             ready: None,
         };
@@ -68,9 +71,20 @@ impl ServerProcess {
         trust(&self.authorities)
     }
 
+    /// Trust in those of this server and of another.
+    pub(crate) fn trust_with(&mut self, other: &Self) -> Result<TlsTrust> {
+        self.authorities += &other.authorities;
+        self.trust()
+    }
+
     /// Starts the server in this control group from now on.
     pub(crate) fn start_in(&mut self, group: Option<PathBuf>) {
         self.group = group;
+    }
+
+    /// Sets one more key, by its variable.
+    pub(crate) fn configure(&mut self, variable: &str, value: &str) {
+        self.variables.push((variable.to_owned(), value.to_owned()));
     }
 
     /// Starts it. It listens once [`Self::is_ready`] says so.
@@ -105,6 +119,7 @@ impl ServerProcess {
         let mut command = site::command(&words)?;
         let Site { control, gateway, media, .. } = &self.site;
         command
+            .envs(self.variables.iter().map(|(variable, value)| (variable, value)))
             .env("LVSP_CONTROL__LISTEN", control.to_string())
             .env("LVSP_CONTROL__SECRET", SECRET)
             .env("LVSP_GATEWAY__LISTEN", gateway.to_string())

@@ -4,6 +4,7 @@
 //! In each channel one member talks at a time, five frames of 20 ms, then the next: everybody has
 //! talked once a second, and as many talk at any time as there are channels.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -49,6 +50,10 @@ pub(crate) struct World {
     pub(crate) judge: Judge,
     pub(crate) members: Vec<Member>,
     pub(crate) chat: Chat,
+    /// More servers, and the chat server's connection to each.
+    others: Vec<(ServerProcess, Chat)>,
+    /// Whose server has a channel: 0 is the first. Those that are not named are the first one's.
+    given: BTreeMap<ChannelId, usize>,
     poll: Poll,
     events: Events,
     trust: TlsTrust,
@@ -95,6 +100,8 @@ impl World {
             judge,
             members,
             chat: Chat::new(site.control, CHAT),
+            others: Vec::new(),
+            given: BTreeMap::new(),
             poll: Poll::new()?,
             events: Events::with_capacity(1_024),
             trust,
@@ -107,6 +114,50 @@ impl World {
             start_at: None,
             ended: None,
         })
+    }
+
+    /// Starts one more server, to which the chat server connects as well.
+    pub(crate) fn add_server(&mut self, site: &Site, mut server: ServerProcess) -> Result<()> {
+        self.trust = self.server.trust_with(&server)?;
+        server.start()?;
+        let token = Token(1 + 2 * self.members.len() + self.others.len());
+        self.others.push((server, Chat::new(site.control, token)));
+        Ok(())
+    }
+
+    /// The chat server's connection to a server, by its number.
+    pub(crate) fn chat(&self, at: usize) -> &Chat {
+        at.checked_sub(1).map_or(&self.chat, |at| &self.others[at].1)
+    }
+
+    fn chat_mut(&mut self, at: usize) -> &mut Chat {
+        match at.checked_sub(1) {
+            None => &mut self.chat,
+            Some(at) => &mut self.others[at].1,
+        }
+    }
+
+    /// Has a server serve this channel.
+    pub(crate) fn give(&mut self, channel: ChannelId, server: usize) {
+        self.given.insert(channel, server);
+    }
+
+    /// Has a channel's calls go on at another server: each of its users is told where to connect.
+    pub(crate) fn move_calls(&mut self, channel: ChannelId, from: usize, to: usize) -> Result<()> {
+        self.chat_mut(from).give_up(channel);
+        self.give(channel, to);
+        let members = self.members.iter().map(|member| member.seat);
+        for seat in members.filter(|seat| seat.channel == channel).collect::<Vec<_>>() {
+            self.chat_mut(to).join(&seat);
+        }
+        self.pass_news_on()
+    }
+
+    /// Kills a server beside the first as `kill -9` does; nobody starts it again.
+    pub(crate) fn kill(&mut self, at: usize) {
+        if let Some((server, _)) = at.checked_sub(1).and_then(|at| self.others.get_mut(at)) {
+            server.kill();
+        }
     }
 
     /// Has these members join, and waits until they all hear each other.
@@ -178,6 +229,14 @@ impl World {
         self.restart = gap;
     }
 
+    /// Starts the server after it ended, and from now on nobody else does.
+    pub(crate) fn start_server(&mut self) -> Result<()> {
+        self.restart = None;
+        self.start_at = None;
+        self.ended = None;
+        self.server.start()
+    }
+
     /// Kills the server as `kill -9` does; a supervisor starts it again at once.
     pub(crate) fn kill_server(&mut self) -> Result<()> {
         self.server.kill();
@@ -214,11 +273,14 @@ impl World {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             other => other?,
         }
-        let Self { events, members, judge, chat, poll, trust, relay, .. } = self;
+        let Self { events, members, judge, chat, others, poll, trust, relay, .. } = self;
         let means = means(poll, trust, *relay);
         for event in events.iter() {
             match event.token().0.checked_sub(1) {
                 None => chat.serve(),
+                Some(at) if at >= 2 * members.len() => {
+                    others[at - 2 * members.len()].1.serve();
+                }
                 Some(at) => serve(members, judge, at / 2, &means),
             }
         }
@@ -232,11 +294,15 @@ impl World {
     fn tick(&mut self) -> Result<()> {
         self.watch_server()?;
         self.chat.tick(self.poll.registry(), &self.trust)?;
+        for (_, chat) in &mut self.others {
+            chat.tick(self.poll.registry(), &self.trust)?;
+        }
         let now = clock::now();
-        for member in &mut self.members {
-            if member.asks(now) {
-                self.chat.join(&member.seat);
-            }
+        let asking =
+            self.members.iter_mut().filter_map(|member| member.asks(now).then_some(member.seat));
+        for seat in asking.collect::<Vec<_>>() {
+            let server = self.given.get(&seat.channel).copied().unwrap_or(0);
+            self.chat_mut(server).join(&seat);
         }
         self.pass_news_on()?;
         let means = means(&self.poll, &self.trust, self.relay);
@@ -263,7 +329,9 @@ impl World {
 
     fn pass_news_on(&mut self) -> Result<()> {
         let means = means(&self.poll, &self.trust, self.relay);
-        for news in self.chat.take_news() {
+        let others = self.others.iter_mut().flat_map(|(_, chat)| chat.take_news());
+        let news: Vec<_> = self.chat.take_news().into_iter().chain(others).collect();
+        for news in news {
             let user = match &news {
                 ChatNews::Ticket(ticket, _) => ticket.user,
                 ChatNews::Out(user) => *user,

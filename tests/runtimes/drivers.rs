@@ -1,11 +1,11 @@
 //! The runtimes, each as something that serves on a thread of its own until it is stopped.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, MediaConfig};
+use lvsp_core::config::{ClientAddress, Config, MediaConfig, Proxies};
 use lvsp_core::limits::Limits;
 
 use crate::peers::chat_servers;
@@ -49,7 +49,16 @@ pub(crate) const DRIVERS: [Driver; 3] = [
 ];
 
 const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+/// Where trusted proxies connect from.
+pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 const GRACE: Duration = Duration::from_secs(60);
+
+fn proxies() -> Proxies {
+    Proxies {
+        trusted: vec![IpAddr::V4(PROXY).into()],
+        client_address: ClientAddress::ProxyProtocol,
+    }
+}
 
 fn start_mio(setup: Setup) -> Running {
     let runtime = lvsp_mio::Runtime::bind(lvsp_mio::Options {
@@ -65,6 +74,7 @@ fn start_mio(setup: Setup) -> Running {
         grace: GRACE,
         drain: Duration::ZERO,
         old_versions: false,
+        proxies: proxies(),
         media_config: MediaConfig::default(),
         coalesce: Duration::from_millis(2),
         limits: setup.limits,
@@ -100,6 +110,7 @@ fn serve_in_tokio(setup: Setup, runtime: tokio::runtime::Runtime, split: bool) -
         control_clients: chat_servers(),
         control_grace: GRACE,
         drain: Duration::ZERO,
+        proxies: proxies(),
         limits: setup.limits,
         ..Config::new(
             String::new(),

@@ -12,7 +12,7 @@ use lvsp_core::record::replay;
 use lvsp_core::transport::{Transport, TransportConfig, TransportEvent};
 use lvsp_core::wire::lvsp::VoiceFlagsUpdate;
 
-use crate::drivers::DRIVERS;
+use crate::drivers::{DRIVERS, PROXY};
 use crate::peers::{Link, Voice, patient_limits, user};
 use crate::stage::Stage;
 
@@ -33,7 +33,7 @@ const fn scenario(name: &'static str, play: fn(&mut Stage)) -> Scenario {
     Scenario { name, limits: |_| (), relays: 1, play }
 }
 
-const TABLE: [Scenario; 13] = [
+const TABLE: [Scenario; 14] = [
     scenario("join", join),
     scenario("talk", talk),
     scenario("leave", leave),
@@ -66,6 +66,12 @@ const TABLE: [Scenario; 13] = [
         limits: |limits| (limits.unauthenticated_per_address, limits.parked) = (8, 50),
         relays: 1,
         play: crowded_address,
+    },
+    Scenario {
+        name: "behind a proxy",
+        limits: |limits| limits.unauthenticated_per_address = 4,
+        relays: 1,
+        play: behind_a_proxy,
     },
 ];
 
@@ -351,4 +357,33 @@ fn crowded_address(stage: &mut Stage) {
         stage.voice(ANN).is_connected().then_some(())
     });
     stage.heard_by(ANN, &[BOB]);
+}
+
+/// A trusted proxy's clients get in by their own addresses, however many of another wait; who is no
+/// proxy and says so is turned away.
+fn behind_a_proxy(stage: &mut Stage) {
+    let header = |host: u8| format!("PROXY TCP4 127.0.0.{host} 127.0.0.1 5 443\r\n");
+    let dial = |stage: &Stage, ip, host| {
+        let mut link = Link::dial_from(ip, stage.gateway());
+        assert_eq!(link.write(header(host).as_bytes()), header(host).len());
+        link
+    };
+    let _crowd: Vec<_> = (0..20).map(|_| dial(stage, PROXY, 9)).collect();
+    for (user, host) in [(ANN, 10), (BOB, 11)] {
+        let ticket = stage.place(user, CHANNEL);
+        let link = dial(stage, PROXY, host);
+        stage.connect(user, ticket);
+        stage.voice(user).link = link;
+        stage.wait("a key", |stage| stage.voice(user).is_connected().then_some(()));
+    }
+    stage.heard_by(ANN, &[BOB]);
+    let mut liar = dial(stage, Ipv4Addr::LOCALHOST, 12);
+    let mut said = Vec::new();
+    stage.wait("the end of who is not believed", |_| {
+        said.extend(liar.read());
+        liar.ended.then_some(())
+    });
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("from trusted proxies alone"), "{said}");
+    stage.heard_by(BOB, &[ANN]);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ControlAuth, ControlClient, MediaConfig, Revision};
+use lvsp_core::config::{Config, ControlAuth, ControlClient, MediaConfig, Proxies, Revision};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId};
@@ -531,6 +531,7 @@ fn configure(knobs: &Knobs) -> Config {
             .map(|port| SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), port))
             .collect(),
         old_versions: false,
+        proxies: Proxies::default(),
         media: MediaConfig::default(),
         drain: Duration::from_secs(knobs.drain_s),
         limits: Limits {

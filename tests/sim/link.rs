@@ -104,7 +104,7 @@ impl Link {
                     heard.push(Heard::Closed(code));
                 }
                 TransportEvent::Failed(_) => heard.push(Heard::Closed(None)),
-                TransportEvent::Binary(_) | TransportEvent::Pong => {}
+                TransportEvent::Client(_) | TransportEvent::Binary(_) | TransportEvent::Pong => {}
             }
         }
         self.flush(kit);

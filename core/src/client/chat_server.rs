@@ -32,6 +32,8 @@ pub enum ChatEvent {
         /// How well the voice server is, 0 to 1.
         health: f32,
     },
+    /// How well the voice server is by now, 0 to 1.
+    Health(f32),
     /// A channel as it is in force.
     Channel(ChannelInfo),
     /// A voice state as it is in force; without a channel it is gone.
@@ -221,7 +223,8 @@ impl ChatServer {
                     self.failure = Some(reason);
                     self.close(None);
                 }
-                TransportEvent::Opened { .. }
+                TransportEvent::Client(_)
+                | TransportEvent::Opened { .. }
                 | TransportEvent::Binary(_)
                 | TransportEvent::Pong => {}
             }
@@ -254,8 +257,10 @@ impl ChatServer {
             ServerMessage::InfoError(error) => {
                 self.events.push_back(ChatEvent::Refused(error.message));
             }
-            ServerMessage::HeartbeatAck { .. }
-            | ServerMessage::InfoData(_)
+            ServerMessage::HeartbeatAck { health, .. } => {
+                self.events.push_back(ChatEvent::Health(health));
+            }
+            ServerMessage::InfoData(_)
             | ServerMessage::UnknownInfo { .. }
             | ServerMessage::Unknown { .. } => {}
         }

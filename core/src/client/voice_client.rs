@@ -352,7 +352,7 @@ impl VoiceClient {
                     self.failure = Some(reason);
                     self.close(None);
                 }
-                TransportEvent::Binary(_) | TransportEvent::Pong => {}
+                TransportEvent::Client(_) | TransportEvent::Binary(_) | TransportEvent::Pong => {}
             }
         }
     }

@@ -130,16 +130,30 @@ impl Binding {
         }
     }
 
+    /// Whether so many bytes may be sent to the address.
+    #[inline]
+    pub(super) const fn covers(&self, bytes: usize) -> bool {
+        match &self.credit {
+            Some(Credit { received, sent }) => {
+                *sent + bytes as u64 <= received.saturating_mul(FOREIGN_FACTOR)
+            }
+            None => true,
+        }
+    }
+
     /// Whether so many bytes may be sent to the address, which counts them.
     #[inline]
     pub(super) fn spend(&mut self, bytes: usize) -> bool {
-        let Some(credit) = &mut self.credit else { return true };
-        let sent = credit.sent + bytes as u64;
-        let covered = sent <= credit.received.saturating_mul(FOREIGN_FACTOR);
-        if covered {
-            credit.sent = sent;
+        let covered = self.covers(bytes);
+        if let Some(credit) = self.credit.as_mut().filter(|_| covered) {
+            credit.sent += bytes as u64;
         }
         covered
+    }
+
+    /// Whether a discovery request came for it, or anything that bound it.
+    pub(super) const fn was_asked_for(&self) -> bool {
+        self.address.is_some() || self.candidates[CANDIDATES - 1].is_some()
     }
 
     fn bind(&mut self, address: SocketAddr) {

@@ -10,6 +10,7 @@
 
 use std::net::SocketAddr;
 
+use crate::ids::LegId;
 use crate::media::batch::TransmitBatch;
 use crate::slab::SlabId;
 
@@ -69,6 +70,12 @@ impl<'a> Flight<'a> {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.batch.at(self.positions[0]).address
+    }
+
+    /// The leg that it is for.
+    #[must_use]
+    pub fn leg(&self) -> LegId {
+        self.batch.at(self.positions[0]).leg
     }
 
     /// The length of each of its datagrams but the last, in bytes.

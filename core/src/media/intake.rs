@@ -17,6 +17,7 @@ use crate::ids::{LegId, Ssrc};
 use crate::media::batch::DATAGRAM_BYTES;
 use crate::media::binding::{Move, Standing, is_forbidden};
 use crate::media::fanout::{HEAD_BYTES, REPLY_BYTES, Reply, ReplyKind};
+use crate::media::inspect::LastDrop;
 use crate::media::leg::OpenFailure;
 use crate::media::news::Note;
 use crate::media::rate::Rate;
@@ -70,10 +71,21 @@ impl Relay {
         legacy: bool,
     ) -> Result<Reply, DropReason> {
         let place = self.rooms.find(ssrc).ok_or(DropReason::UnknownSsrc)?;
-        let leg = self.rooms.at(place);
-        if leg.ssrc != ssrc {
+        if self.rooms.at(place).ssrc != ssrc {
             return Err(DropReason::UnknownSsrc);
         }
+        let reply = self.answer_discovery(place, from, ssrc, legacy);
+        reply.map_err(|reason| self.attribute(place, reason))
+    }
+
+    fn answer_discovery(
+        &mut self,
+        place: Place,
+        from: SocketAddr,
+        ssrc: Ssrc,
+        legacy: bool,
+    ) -> Result<Reply, DropReason> {
+        let leg = self.rooms.at(place);
         if leg.binding.address().is_some_and(|bound| bound != from) {
             return Err(DropReason::DiscoveryBound);
         }
@@ -149,7 +161,10 @@ impl Relay {
 
     /// Counts a drop for the leg that the packet named.
     fn attribute(&mut self, place: Place, reason: DropReason) -> DropReason {
-        self.rooms.at(place).figures.drops.count(reason, 1);
+        let at = self.now;
+        let leg = self.rooms.at(place);
+        leg.figures.drops.count(reason, 1);
+        leg.last_drop = Some(LastDrop { reason, at });
         reason
     }
 
@@ -195,6 +210,7 @@ impl Relay {
         leg.figures.packets_in += 1;
         leg.figures.bytes_in += bytes as u64;
         self.stats.packets_in += 1;
+        self.stats.bytes_in += bytes as u64;
         let first = leg.keyed.as_mut().is_some_and(|keyed| !mem::replace(&mut keyed.heard, true));
         if first {
             self.news.note(leg, Note::Heard);

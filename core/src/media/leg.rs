@@ -15,6 +15,7 @@ use crate::ids::{LegId, Ssrc};
 use crate::limits::Limits;
 use crate::media::binding::{Binding, Moves, Voucher};
 use crate::media::command::Permissions;
+use crate::media::inspect::LastDrop;
 use crate::media::news::LegNews;
 use crate::media::rate::{Bucket, Rate};
 use crate::media::reception::Reception;
@@ -80,6 +81,8 @@ pub(super) struct Leg {
     pub(super) news: LegNews,
     pub(super) reception: Reception,
     pub(super) figures: LegFigures,
+    /// The last of its packets that was not forwarded.
+    pub(super) last_drop: Option<LastDrop>,
 }
 
 /// A leg's key and everything that is counted under it. A fresh key starts all of it anew.
@@ -133,6 +136,7 @@ impl Leg {
             news: LegNews::default(),
             reception: Reception::default(),
             figures: LegFigures::default(),
+            last_drop: None,
         }
     }
 

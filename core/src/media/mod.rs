@@ -26,6 +26,7 @@ pub mod command;
 pub mod fanout;
 mod flights;
 mod handover;
+pub mod inspect;
 mod intake;
 mod leg;
 mod news;

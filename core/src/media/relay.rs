@@ -82,6 +82,12 @@ impl Relay {
         &self.stats
     }
 
+    /// Whether more comes than it can handle, so that it drops what has waited too long.
+    #[must_use]
+    pub fn is_behind(&self, now: Timestamp) -> bool {
+        self.shedding.is_behind(now)
+    }
+
     /// How many legs are open.
     #[must_use]
     pub fn leg_count(&self) -> usize {

@@ -71,6 +71,11 @@ impl Rooms {
         &mut self.rooms[place.room].legs[place.index]
     }
 
+    /// Which leg is at a place that a table just named.
+    pub(super) fn id_at(&self, place: Place) -> LegId {
+        self.rooms[place.room].legs[place.index].id
+    }
+
     /// The leg, if there is one of this id.
     pub(super) fn leg(&self, leg: LegId) -> Option<&Leg> {
         let place = self.place(leg)?;

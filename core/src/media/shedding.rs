@@ -82,6 +82,12 @@ impl Shedding {
         self.untold |= now >= self.tell_at;
     }
 
+    /// Whether more comes than the relay can handle.
+    #[inline]
+    pub(super) fn is_behind(&self, now: Timestamp) -> bool {
+        now < self.behind_until
+    }
+
     /// Whether the control plane is to be told that the relay is behind: once a second at most.
     pub(super) fn take_news(&mut self, now: Timestamp) -> bool {
         if !std::mem::take(&mut self.untold) {
@@ -99,7 +105,7 @@ impl Shedding {
         } else if now.since(*self.waiting_since.get_or_insert(now)) >= PATIENCE {
             self.fall_behind(now);
         }
-        if now >= self.behind_until {
+        if !self.is_behind(now) {
             return false;
         }
         let epoch = u64::try_from(now.as_micros() as u128 / EPOCH.as_micros()).unwrap_or(u64::MAX);

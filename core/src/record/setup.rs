@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, ControlAuth, ControlClient, ForeignUdp, HealthScale, MediaConfig, Revision,
+    Config, ControlAuth, ControlClient, ForeignUdp, HealthScale, MediaConfig, Proxies, Revision,
 };
 use crate::crypto::auth::{ControlSecret, WeakSecret};
 use crate::crypto::provider::CipherProvider;
@@ -23,6 +23,7 @@ pub(super) struct ServerSetup {
     gateway_endpoint: String,
     relays: Vec<SocketAddrV4>,
     old_versions: bool,
+    proxies: Proxies,
     media: MediaSetup,
     drain: Duration,
     limits: Limits,
@@ -84,6 +85,7 @@ impl ServerSetup {
             gateway_endpoint,
             relays,
             old_versions,
+            proxies,
             media,
             drain,
             limits,
@@ -95,6 +97,7 @@ impl ServerSetup {
             gateway_endpoint: gateway_endpoint.clone(),
             relays: relays.clone(),
             old_versions: *old_versions,
+            proxies: proxies.clone(),
             media: MediaSetup::new(*media),
             drain: *drain,
             limits: limits.clone(),
@@ -109,6 +112,7 @@ impl ServerSetup {
             gateway_endpoint: self.gateway_endpoint,
             relays: self.relays,
             old_versions: self.old_versions,
+            proxies: self.proxies,
             media: self.media.into_config(),
             drain: self.drain,
             limits: self.limits,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::*;
 use crate::command::{Command, Target};
-use crate::config::{Config, ControlClient, MediaConfig};
+use crate::config::{ClientAddress, Config, ControlClient, MediaConfig, Proxies};
 use crate::crypto::auth::ControlSecret;
 use crate::crypto::cipher::{Cipher, MediaKey};
 use crate::crypto::mode::Mode;
@@ -24,6 +24,10 @@ fn config() -> Config {
     let secret = ControlSecret::new("0123456789abcdef0123456789abcdef".to_owned()).unwrap();
     Config {
         control_clients: vec![ControlClient::new("test".to_owned(), secret)],
+        proxies: Proxies {
+            trusted: vec!["127.0.0.0/8".parse().unwrap()],
+            client_address: ClientAddress::Forwarded,
+        },
         media: MediaConfig { loopback: true, ..MediaConfig::default() },
         ..Config::new(
             "voice.example.org:443".to_owned(),
@@ -78,7 +82,7 @@ fn recordings() -> [Vec<u8>; 2] {
     server.handle_command(at, ControlId(7), nobody).unwrap_err();
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1_000));
     let conn = server.handle_accept(at, Plane::Gateway, peer).unwrap();
-    let upgrade = "GET /?v=8 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+    let upgrade = "GET /?v=8 HTTP/1.1\r\nForwarded: for=127.0.0.9\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     server.handle_bytes(at, conn, upgrade.as_bytes());
     settle(&mut server, &mut relay, conn, at);

@@ -1,6 +1,7 @@
 //! How much the control plane holds.
 
 use super::Server;
+use crate::output::Plane;
 use crate::stats::Census;
 
 impl Server {
@@ -11,6 +12,11 @@ impl Server {
         let sessions = || self.controls.iter().filter_map(|control| control.session.as_ref());
         Census {
             connections: self.conns.len(),
+            control_connections: self
+                .conns
+                .iter()
+                .filter(|(_, connection)| connection.plane == Plane::Control)
+                .count(),
             unauthenticated: self.unauthenticated.values().sum(),
             sessions: self.legs.len(),
             voice_states: self.membership.members_len(),

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Server;
 use super::deadlines::Timer;
+use super::origin::Origin;
 use crate::gateway;
 use crate::ids::{ConnId, MemberId, Network};
 use crate::lvsp;
@@ -55,6 +56,11 @@ pub(super) struct Connection {
     pub(super) transport: Transport,
     pub(super) plane: Plane,
     pub(super) peer: SocketAddr,
+    pub(super) origin: Origin,
+    /// What it is counted by until it has identified, and what it waits for, if it does.
+    pub(super) counted: AddressKey,
+    pub(super) waits_for: Option<AddressKey>,
+    /// When it came, or was no longer made to wait.
     pub(super) accepted: Timestamp,
     pub(super) machine: Machine,
     /// The voice state that it serves, on the gateway.
@@ -74,6 +80,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Where the client connects from, as far as that is known; without a port if a proxy says it.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        match self.origin {
+            Origin::Peer => Some(self.peer),
+            Origin::Client(ip) => Some(SocketAddr::new(ip, 0)),
+            Origin::Proxy => None,
+        }
+    }
+
     /// How far its opening has come.
     pub(super) const fn stage(&self) -> Stage {
         self.stage
@@ -104,11 +119,15 @@ impl Server {
             config.outbound_bytes = config.outbound_bytes.min(message);
         }
         let first_byte = limits.first_byte_ms.duration();
-        let transport = Transport::accept(self.tls.as_ref(), config);
+        let (transport, origin) = self.transport_of(plane, peer, config);
+        let counted = AddressKey::new(plane, peer.ip());
         let conn = self.conns.insert(Connection {
             transport,
             plane,
             peer,
+            origin,
+            counted,
+            waits_for: None,
             accepted: now,
             machine: Machine::Opening,
             member: None,
@@ -121,7 +140,7 @@ impl Server {
             written: 0,
             mark: 0,
         });
-        *self.unauthenticated.entry(AddressKey::new(plane, peer.ip())).or_default() += 1;
+        *self.unauthenticated.entry(counted).or_default() += 1;
         self.timers.set(Timer::Handshake(conn), now + first_byte);
         Ok(conn)
     }
@@ -129,13 +148,15 @@ impl Server {
     /// Whether the address of a gateway client has room in its share of those that have not
     /// identified ([`unauthenticated_per_address`](crate::limits::Limits::unauthenticated_per_address)).
     /// Who comes without it is refused, or waits with the host ([`Parking`](crate::parking::Parking)).
+    /// A trusted proxy always has: its clients wait here for room in their own shares.
     #[must_use]
     pub fn has_room_for(&self, peer: SocketAddr) -> bool {
         let key = AddressKey::new(Plane::Gateway, peer.ip());
-        self.unidentified_of(key) < self.config.limits.unauthenticated_per_address
+        self.is_proxy(Plane::Gateway, peer)
+            || self.unidentified_of(key) < self.config.limits.unauthenticated_per_address
     }
 
-    fn unidentified_of(&self, key: AddressKey) -> usize {
+    pub(super) fn unidentified_of(&self, key: AddressKey) -> usize {
         self.unauthenticated.get(&key).copied().unwrap_or(0)
     }
 
@@ -144,7 +165,7 @@ impl Server {
             return Err(Refused::Draining);
         }
         let key = AddressKey::new(plane, peer.ip());
-        let unidentified = self.unidentified_of(key);
+        let unidentified = if self.is_proxy(plane, peer) { 0 } else { self.unidentified_of(key) };
         let limits = &self.config.limits;
         let counts = &mut self.stats.limits;
         if let Some(failures) = self.failures.get(&key) {
@@ -202,7 +223,7 @@ impl Server {
         let idle_for = self.config.limits.unauthenticated_idle_ms.duration();
         let idle = |connection: &Connection| {
             !connection.authenticated
-                && AddressKey::new(connection.plane, connection.peer.ip()) == fullest
+                && connection.counted == fullest
                 && now.since(connection.progressed) >= idle_for
         };
         let candidates = self.conns.iter().filter(|(_, connection)| idle(connection));
@@ -231,6 +252,9 @@ impl Server {
             {
                 self.put_off();
                 self.timers.set(Timer::Unheard(conn), now);
+                break;
+            }
+            if connection.waits_for.is_some() && connection.transport.stage() != Stage::Closed {
                 break;
             }
             let Some(event) = connection.transport.poll_event() else { break };
@@ -302,6 +326,7 @@ impl Server {
             return;
         }
         match (event, connection.plane) {
+            (TransportEvent::Client(client), _) => self.client_said(conn, client),
             (TransportEvent::Opened { .. }, Plane::Control) => self.control_opened(now, conn),
             (TransportEvent::Opened { target }, Plane::Gateway) => {
                 self.gateway_opened(now, conn, &target);
@@ -321,6 +346,7 @@ impl Server {
             }
             (TransportEvent::Failed(reason), _) => {
                 self.count_failure(conn, reason);
+                self.note_refused_proxy(conn, reason);
                 self.leave(now, conn, reason);
             }
         }
@@ -333,6 +359,7 @@ impl Server {
         let counts = &mut self.stats.limits;
         let count = match (reason, plane) {
             (CloseReason::HandshakeTooBig, _) => &mut counts.tls_handshake_bytes,
+            (CloseReason::ProxyHeaderTooBig, _) => &mut counts.proxy_header_bytes,
             (CloseReason::HeadTooBig, _) => &mut counts.upgrade_bytes,
             (CloseReason::HeadTooLong, _) => &mut counts.upgrade_lines,
             (CloseReason::MessageTooBig, Plane::Control) if identified => {
@@ -427,6 +454,7 @@ impl Server {
             connection.progressed = now;
         }
         let handshake = match stage {
+            _ if connection.waits_for.is_some() => Some(limits.upgrade_ms),
             Stage::AwaitFirstByte => Some(limits.first_byte_ms),
             Stage::Tls => Some(limits.tls_ms),
             Stage::Upgrade if connection.plane == Plane::Control => Some(limits.control_upgrade_ms),
@@ -487,20 +515,22 @@ impl Server {
         });
         if !connection.authenticated {
             connection.authenticated = true;
-            let key = AddressKey::new(connection.plane, connection.peer.ip());
+            let key = connection.counted;
             self.release_unauthenticated(key);
         }
         self.timers.clear(Timer::Identify(conn));
         self.timers.clear(Timer::Hold(conn));
     }
 
-    fn release_unauthenticated(&mut self, key: AddressKey) {
+    /// One who had not identified did, or is gone.
+    pub(super) fn release_unauthenticated(&mut self, key: AddressKey) {
         if let Some(count) = self.unauthenticated.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
                 self.unauthenticated.remove(&key);
             }
         }
+        self.seat_next(key);
     }
 
     /// Forgets a connection; `how` is `None` when the host already knows that it is over.
@@ -519,9 +549,12 @@ impl Server {
         let Some(connection) = self.conns.remove(conn) else { return };
         self.outbound_total -= connection.outbound_held;
         self.inbound_total -= connection.inbound_held;
+        if let Some(key) = connection.waits_for {
+            self.give_up_waiting(conn, key);
+        }
         self.stats.closes.count(reason, 1);
         if !connection.authenticated {
-            self.release_unauthenticated(AddressKey::new(connection.plane, connection.peer.ip()));
+            self.release_unauthenticated(connection.counted);
         }
         for timer in Timer::of_conn(conn) {
             self.timers.clear(timer);

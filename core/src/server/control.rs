@@ -36,6 +36,8 @@ pub(super) struct Control {
     pub(super) session: Option<Session<Scope>>,
     /// Since when its connection has been up.
     pub(super) connected_since: Option<Timestamp>,
+    /// When its connection was lost last; nothing before that.
+    pub(super) lost_at: Option<Timestamp>,
     /// A newer connection that waits until the older one has shown whether it lives.
     waiting: Option<Newcomer>,
     /// The health figure that it was last told, before it was put on its scale.
@@ -43,7 +45,7 @@ pub(super) struct Control {
     /// Kinds of orders that were refused in this session.
     refusals: BTreeSet<(Option<u32>, Option<String>)>,
     /// How many were.
-    refused: u64,
+    pub(super) refused: u64,
     /// Whether the time for re-statements ends before they may have.
     pub(super) cut_short: bool,
     /// When the present session began: re-statements count from here.
@@ -414,6 +416,7 @@ impl Server {
         resumed: bool,
     ) {
         self.set_control_stage(conn, Stage::Live(client));
+        self.stats.control_resumes += u64::from(resumed);
         self.control(client).connected_since = Some(now);
         self.timers.clear(Timer::Grace(client));
         self.cancel_ends(client);
@@ -447,6 +450,7 @@ impl Server {
             Stage::Live(client) => {
                 let control = self.control(client);
                 control.connected_since = None;
+                control.lost_at = Some(now);
                 if let Some(session) = &mut control.session {
                     session.conn = None;
                 }

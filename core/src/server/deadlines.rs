@@ -147,6 +147,7 @@ impl Server {
                 self.fire(now, timer);
             }
         }
+        self.overdue = false;
     }
 
     /// Leaves the rest to the next call.
@@ -164,7 +165,13 @@ impl Server {
 
     /// Counts the limit that a deadline stands for, where it is reached whenever that passes.
     fn count_deadline(&mut self, timer: Timer) {
-        let stage = |conn| self.conns.get(conn).map(|conn: &Connection| (conn.stage(), conn.plane));
+        let stage = |conn| {
+            self.conns.get(conn).map(|conn: &Connection| {
+                // One that waits for room has as long as for its upgrade.
+                let waits = conn.waits_for.is_some();
+                (if waits { Stage::Upgrade } else { conn.stage() }, conn.plane)
+            })
+        };
         let stage = if let Timer::Handshake(conn) = timer { stage(conn) } else { None };
         let counts = &mut self.stats.limits;
         let count = match timer {
@@ -184,7 +191,10 @@ impl Server {
             Timer::Linger(_) => &mut counts.linger_ms,
             Timer::DrainClose(_) => &mut counts.drain_spread_ms,
             Timer::Reservation(_) => &mut counts.reservation_ms,
-            Timer::Resume(_) => &mut counts.resume_window_ms,
+            Timer::Resume(_) => {
+                self.stats.resumes_expired += 1;
+                &mut counts.resume_window_ms
+            }
             Timer::End(_) => {
                 self.stats.grace_ended += 1;
                 &mut counts.grace_spread_ms

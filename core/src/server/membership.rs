@@ -446,6 +446,22 @@ impl Membership {
             .map(|((_, user, scope), id)| (*id, (*user, *scope)))
     }
 
+    /// The rooms behind this one, which may be gone, in the order of their ids.
+    pub(super) fn rooms_after(
+        &self,
+        after: Option<RoomId>,
+    ) -> impl Iterator<Item = (RoomId, &Room)> {
+        self.rooms.iter_after(after)
+    }
+
+    /// The members behind this one, who may be gone, in the order of their ids.
+    pub(super) fn members_after(
+        &self,
+        after: Option<MemberId>,
+    ) -> impl Iterator<Item = (MemberId, &Member)> {
+        self.members.iter_after(after)
+    }
+
     pub(super) fn rooms_len(&self) -> usize {
         self.rooms.len()
     }

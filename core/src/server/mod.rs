@@ -7,6 +7,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `connection` | accepting, reading, writing and closing TCP connections |
+//! | `origin` | whose connection a proxy's is, and who waits for room in its share |
 //! | `control` | a chat server's connections and session, what it orders |
 //! | `news` | what it is told, and when |
 //! | `commands` | which [`Command`](crate::command::Command) changes what |
@@ -20,7 +21,7 @@
 //! | `deadlines` | what happens when time passes |
 //! | `membership` | who is where: data only |
 //! | `tombstones` | which channels were destroyed a moment ago: data only |
-//! | `census` | how much there is of everything |
+//! | `census`, `views` | how much there is of everything, and what, for whoever watches |
 //!
 //! Inputs are legal in any order and any number. After each, take [`Server::poll_output`] until
 //! `None`, deliver relay commands, and only then write [`Server::outbound`] bytes: so no datagram
@@ -35,18 +36,21 @@ mod deadlines;
 mod identify;
 mod membership;
 mod news;
+mod origin;
 mod placement;
 mod presence;
 mod restatement;
 mod resume;
 mod spread;
 mod tombstones;
+mod views;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Proxies};
 use crate::entropy::Entropy;
 use crate::ids::{ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
@@ -65,6 +69,8 @@ use membership::Membership;
 use resume::Replays;
 use tombstones::Tombstones;
 
+pub use views::{ChannelView, ControlView, MemberState, MemberView, SessionView};
+
 /// A relay that says nothing more is no longer behind after this long; it says so once a second.
 const BEHIND_MEMORY: Duration = Duration::from_secs(3);
 
@@ -76,6 +82,9 @@ pub struct Server {
     conns: Slab<ConnId, Connection>,
     /// Connections that have not identified, by plane and address.
     unauthenticated: BTreeMap<AddressKey, usize>,
+    /// Connections through proxies that wait for room in their client's share, the oldest first.
+    waiting: BTreeMap<AddressKey, VecDeque<ConnId>>,
+    proxies: Arc<Proxies>,
     /// Recent failures to identify on the control plane.
     failures: BTreeMap<AddressKey, Failures>,
     /// Memory of what waits to be written, over all connections.
@@ -132,12 +141,15 @@ impl Server {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let controls = config.control_clients.iter().map(|_| Control::default()).collect();
+        let proxies = Arc::new(config.proxies.clone());
         Ok(Self {
             config,
             tls: None,
             entropy,
             conns: Slab::default(),
             unauthenticated: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            proxies,
             failures: BTreeMap::new(),
             outbound_total: 0,
             inbound_total: 0,

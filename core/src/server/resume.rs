@@ -52,8 +52,10 @@ impl Server {
             Some((id, missed?))
         });
         let Some((id, missed)) = missed else {
+            self.stats.resumes_refused += 1;
             return self.close_conn(now, conn, CloseReason::SessionInvalid);
         };
+        self.stats.resumes += 1;
         self.replace_conn(now, id, conn);
         if let Some(session) = self.session_mut(id) {
             session.version = version;

@@ -3,10 +3,10 @@
 //! Not here: whose session an Identify asks for (`identify`), Resume (`resume`), what others are
 //! told (`presence`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::Server;
-use super::connection::Machine;
+use super::connection::{Connection, Machine};
 use super::deadlines::Timer;
 use crate::crypto::cipher::MediaKey;
 use crate::crypto::mode::Mode;
@@ -185,7 +185,8 @@ impl Server {
         let Some(relay) = self.relay_for(room) else { return };
         let ssrc = self.draw_ssrc();
         let leg = self.legs.insert(id);
-        let peer = self.conns.get(conn).and_then(|connection| telling_address(connection.peer));
+        let telling = |connection: &Connection| connection.origin.telling_address(connection.peer);
+        let peer = self.conns.get(conn).and_then(telling);
         self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         // Behind that, so that nothing is handed over before the leg is there.
         self.leg_opened(room, relay);
@@ -320,15 +321,4 @@ impl Server {
             self.timers.set(Timer::Reservation(id), now + wait);
         }
     }
-}
-
-/// The address of a gateway connection, where it says something about the client: that of a proxy
-/// on the same network does not.
-fn telling_address(peer: SocketAddr) -> Option<IpAddr> {
-    let ip = peer.ip().to_canonical();
-    let private = match ip {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    };
-    (!private).then_some(ip)
 }

@@ -6,6 +6,7 @@
 //! Invariant: no `Debug` text holds what a peer or the server said.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -19,6 +20,8 @@ pub struct TransportConfig {
     pub upgrade_bytes: usize,
     /// HTTP head, in lines.
     pub upgrade_lines: usize,
+    /// Header of the PROXY protocol, in bytes.
+    pub proxy_header_bytes: usize,
     /// The client's side of the TLS handshake, in bytes.
     pub tls_handshake_bytes: usize,
     /// Incoming message, in bytes, until [`super::Transport::set_message_limit`].
@@ -34,6 +37,7 @@ impl TransportConfig {
         Self {
             upgrade_bytes: limits.upgrade_bytes,
             upgrade_lines: limits.upgrade_lines,
+            proxy_header_bytes: limits.proxy_header_bytes,
             tls_handshake_bytes: limits.tls_handshake_bytes,
             message_bytes,
             outbound_bytes: limits.outbound_bytes,
@@ -62,6 +66,9 @@ pub enum Stage {
 /// purpose: whoever speaks over one has to decide about each.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TransportEvent {
+    /// The proxy at the other end said who its client is, or did not. Nothing more comes before
+    /// [`super::Transport::proceed`].
+    Client(Option<IpAddr>),
     /// The upgrade is done: messages flow.
     Opened {
         /// Path and query of the request, as the peer wrote them.
@@ -86,6 +93,7 @@ pub enum TransportEvent {
 impl fmt::Debug for TransportEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Client(ip) => write!(f, "Client({ip:?})"),
             Self::Opened { target } => write!(f, "Opened({} bytes of target)", target.len()),
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),

@@ -10,8 +10,10 @@
 //! the mask bytes of frames in the client role.
 
 mod event;
+mod forwarded;
 mod gate;
 mod pipe;
+mod proxy_protocol;
 mod stack;
 #[cfg(feature = "tls")]
 mod tls;

@@ -8,20 +8,26 @@
 //! ```text
 //! AwaitFirstByte -> [Tls ->] Upgrade -> Open -> Closing -> Closed
 //! ```
+//! A trusted proxy says who its client is, before the first byte of that or in the upgrade; then the
+//! transport rests until [`Transport::proceed`], so that the owner can let it wait for its turn.
 //! Every stage may go to `Closed` directly. Invariant: a transport reports exactly one last event,
 //! `Closed` or `Failed`, when it enters `Closed`; input after that is ignored, output is kept.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tungstenite::Message;
 
 use super::pipe::Outbound;
+use super::proxy_protocol::{Preface, PrefaceStep};
 use super::tls::{TlsSession, TlsStep};
 use super::upgrade::{self, ClientUpgrade, ServerUpgrade, UpgradeStep};
 use super::websocket::{WebSocket, WebSocketEvent};
 use super::{Stage, TlsError, TlsFailure, TlsIdentity, TlsTrust, TransportConfig, TransportEvent};
+use crate::config::{ClientAddress, Proxies};
 use crate::reasons::CloseReason;
 
 /// One TCP connection's bytes as WebSocket messages, over memory.
@@ -32,6 +38,11 @@ use crate::reasons::CloseReason;
 pub struct Transport {
     tls: Option<TlsSession>,
     layer: Layer,
+    /// What may come before the client's own bytes, until that is decided.
+    preface: Option<Box<Preface>>,
+    /// Whether it rests, and what arrived meanwhile.
+    is_resting: bool,
+    rested: Vec<u8>,
     /// Bytes that must still look like a TLS ClientHello: 2, 1, or 0 when seen or not asked for.
     unchecked: u8,
     is_silent: bool,
@@ -53,11 +64,41 @@ enum Layer {
 }
 
 impl Transport {
-    /// The server's side of a new connection, with TLS when there is an identity.
+    /// The server's side of a new connection, with TLS when there is an identity. The peer is the
+    /// client itself.
     #[must_use]
     pub fn accept(tls: Option<&TlsIdentity>, config: TransportConfig) -> Self {
-        let upgrade = ServerUpgrade::new(config.upgrade_bytes, config.upgrade_lines);
+        Self::accept_by(tls, config, None)
+    }
+
+    /// The same where the peer is one of these proxies, which says who the client is
+    /// ([`TransportEvent::Client`]).
+    #[must_use]
+    pub fn accept_from(
+        proxies: &Arc<Proxies>,
+        tls: Option<&TlsIdentity>,
+        config: TransportConfig,
+    ) -> Self {
+        Self::accept_by(tls, config, Some(proxies))
+    }
+
+    fn accept_by(
+        tls: Option<&TlsIdentity>,
+        config: TransportConfig,
+        proxies: Option<&Arc<Proxies>>,
+    ) -> Self {
+        let of_protocol = ClientAddress::ProxyProtocol;
+        let (by_protocol, by_headers) = match proxies {
+            Some(proxies) if proxies.client_address == of_protocol => (true, None),
+            by_headers => (false, by_headers.cloned()),
+        };
+        let upgrade = ServerUpgrade::new(config.upgrade_bytes, config.upgrade_lines, by_headers);
         let mut transport = Self::new(Layer::AwaitRequest(Box::new(upgrade)), config);
+        transport.preface = Some(Box::new(if by_protocol {
+            Preface::header(config.proxy_header_bytes)
+        } else {
+            Preface::own()
+        }));
         transport.is_silent = true;
         match tls.map(TlsSession::accept) {
             None => {}
@@ -100,6 +141,9 @@ impl Transport {
         Self {
             tls: None,
             layer,
+            preface: None,
+            is_resting: false,
+            rested: Vec::new(),
             unchecked: 0,
             is_silent: false,
             tls_failure: None,
@@ -112,6 +156,63 @@ impl Transport {
 
     /// Takes bytes of the TCP connection: any bytes, split in any way. Ignored after the last event.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.is_closed() {
+            return;
+        }
+        let mut bytes = bytes;
+        if let Some(preface) = &mut self.preface {
+            // A proxy's header is not the client's first byte.
+            self.is_silent &= preface.is_header();
+            match preface.handle(&mut bytes) {
+                PrefaceStep::More => return,
+                PrefaceStep::Own(held) => {
+                    self.preface = None;
+                    self.handle_own(&held);
+                }
+                PrefaceStep::Client(client) => {
+                    self.preface = None;
+                    self.rest(client);
+                }
+                PrefaceStep::Failed(reason, line) => {
+                    // The proxy passes the answer on; nobody has begun to speak TLS.
+                    self.tls = None;
+                    self.preface = None;
+                    upgrade::answer(&mut self.plain, "400 Bad Request", "", line);
+                    self.fail(reason);
+                    return self.settle();
+                }
+            }
+        }
+        if self.is_resting {
+            return self.keep(bytes);
+        }
+        self.handle_own(bytes);
+    }
+
+    /// Goes on after [`TransportEvent::Client`], with what arrived since.
+    pub fn proceed(&mut self) {
+        self.is_resting = false;
+        let bytes = std::mem::take(&mut self.rested);
+        self.handle_own(&bytes);
+    }
+
+    fn rest(&mut self, client: Option<IpAddr>) {
+        self.events.push_back(TransportEvent::Client(client));
+        self.is_resting = true;
+    }
+
+    /// Keeps what arrives while it rests: no more than a client says before it has an answer.
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.rested.len() + bytes.len() > self.config.upgrade_bytes {
+            self.rested = Vec::new();
+            self.fail(CloseReason::HeadTooBig);
+            return self.settle();
+        }
+        self.rested.extend_from_slice(bytes);
+    }
+
+    /// Takes bytes of the client itself.
+    fn handle_own(&mut self, bytes: &[u8]) {
         if bytes.is_empty() || self.is_closed() {
             return;
         }
@@ -192,11 +293,15 @@ impl Transport {
     #[must_use]
     pub fn inbound_held(&self) -> usize {
         let tls = self.tls.as_ref().map_or(0, TlsSession::held);
-        tls + match &self.layer {
-            Layer::AwaitRequest(upgrade) => upgrade.held(),
-            Layer::Open(socket) | Layer::Closing(socket) => socket.held(),
-            Layer::AwaitResponse(_) | Layer::Closed => 0,
-        }
+        let before = self.preface.as_ref().map_or(0, |preface| preface.held());
+        before
+            + self.rested.len()
+            + tls
+            + match &self.layer {
+                Layer::AwaitRequest(upgrade) => upgrade.held(),
+                Layer::Open(socket) | Layer::Closing(socket) => socket.held(),
+                Layer::AwaitResponse(_) | Layer::Closed => 0,
+            }
     }
 
     /// Memory that is set aside for [`Self::outbound`], in bytes.
@@ -320,7 +425,10 @@ impl Transport {
             };
             match step {
                 UpgradeStep::More => {}
-                UpgradeStep::Opened { target } => {
+                UpgradeStep::Opened { target, client } => {
+                    if let Some(client) = client {
+                        self.rest(client);
+                    }
                     let (message, outbound) =
                         (self.config.message_bytes, self.config.outbound_bytes);
                     self.layer = Layer::Open(Box::new(if is_server {

@@ -9,11 +9,15 @@
 //! however it was split; a head is held only up to `upgrade_bytes` and `upgrade_lines`.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tungstenite::handshake::derive_accept_key;
 
+use super::forwarded;
+use crate::config::{ClientAddress, Proxies};
 use crate::reasons::CloseReason;
 
 /// What an upgrade came to.
@@ -25,34 +29,41 @@ pub(super) enum UpgradeStep {
     Opened {
         /// Path and query of the request.
         target: String,
+        /// What the headers say of the client, where they were to be looked at.
+        client: Option<Option<IpAddr>>,
     },
     /// Not an acceptable head. The server's answer is in the output.
     Rejected(CloseReason),
 }
 
 /// The server's side: waits for a request.
-pub(super) struct ServerUpgrade(Head);
+pub(super) struct ServerUpgrade {
+    head: Head,
+    /// Whose headers are looked at, if the peer is one of them.
+    proxies: Option<Arc<Proxies>>,
+}
 
 impl ServerUpgrade {
-    /// A machine that takes a head of up to `bytes` bytes and `lines` lines.
-    pub(super) const fn new(bytes: usize, lines: usize) -> Self {
-        Self(Head::new(bytes, lines))
+    /// A machine that takes a head of up to `bytes` bytes and `lines` lines. With `proxies` the
+    /// peer is one of them, and the request says who its client is.
+    pub(super) const fn new(bytes: usize, lines: usize, proxies: Option<Arc<Proxies>>) -> Self {
+        Self { head: Head::new(bytes, lines), proxies }
     }
 
     /// Bytes of the head that have arrived.
     pub(super) const fn held(&self) -> usize {
-        self.0.bytes.len()
+        self.head.bytes.len()
     }
 
     /// Takes input and appends the answer, if there is one, to `output`.
     pub(super) fn handle(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> UpgradeStep {
         // Every method begins with a letter; a TLS client on a plain port is answered at once.
-        let is_start = self.0.bytes.is_empty();
+        let is_start = self.head.bytes.is_empty();
         if is_start && input.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
             answer(output, "400 Bad Request", "", "this port speaks WebSocket without TLS");
             return UpgradeStep::Rejected(CloseReason::BadUpgrade);
         }
-        match self.0.feed(input) {
+        match self.head.feed(input) {
             HeadStep::More => return UpgradeStep::More,
             HeadStep::TooLarge(reason) => {
                 let status = "431 Request Header Fields Too Large";
@@ -61,14 +72,14 @@ impl ServerUpgrade {
             }
             HeadStep::Complete => {}
         }
-        match accept_request(&self.0.bytes, self.0.lines) {
-            Ok((target, accept)) => {
+        match accept_request(&self.head.bytes, self.head.lines, self.proxies.as_deref()) {
+            Ok(Accepted { target, accept, client }) => {
                 let head = format!(
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
                      Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
                 );
                 output.extend_from_slice(head.as_bytes());
-                UpgradeStep::Opened { target }
+                UpgradeStep::Opened { target, client }
             }
             Err((status, headers, line)) => {
                 answer(output, status, headers, line);
@@ -97,7 +108,7 @@ impl ClientUpgrade {
         match self.head.feed(input) {
             HeadStep::More => UpgradeStep::More,
             HeadStep::Complete if self.is_accepted() => {
-                UpgradeStep::Opened { target: std::mem::take(&mut self.target) }
+                UpgradeStep::Opened { target: std::mem::take(&mut self.target), client: None }
             }
             HeadStep::Complete => UpgradeStep::Rejected(CloseReason::BadUpgrade),
             HeadStep::TooLarge(reason) => UpgradeStep::Rejected(reason),
@@ -222,8 +233,20 @@ impl Head {
 
 type Refusal = (&'static str, &'static str, &'static str);
 
-/// Target and `Sec-WebSocket-Accept` for a complete head, or status, headers and line.
-fn accept_request(head: &[u8], lines: usize) -> Result<(String, String), Refusal> {
+/// What a request led to.
+struct Accepted {
+    target: String,
+    /// `Sec-WebSocket-Accept`.
+    accept: String,
+    client: Option<Option<IpAddr>>,
+}
+
+/// Takes a complete head, or says status, headers and line of the refusal.
+fn accept_request(
+    head: &[u8],
+    lines: usize,
+    proxies: Option<&Proxies>,
+) -> Result<Accepted, Refusal> {
     let bad = |line| ("400 Bad Request", "", line);
     let mut headers = vec![httparse::EMPTY_HEADER; lines];
     let mut request = httparse::Request::new(&mut headers);
@@ -255,7 +278,16 @@ fn accept_request(head: &[u8], lines: usize) -> Result<(String, String), Refusal
     let key = the_only(headers, "sec-websocket-key")
         .filter(|key| BASE64.decode(key).is_ok_and(|decoded| decoded.len() == 16))
         .ok_or_else(|| bad("Sec-WebSocket-Key is missing or not 16 bytes in base64"))?;
-    Ok((target.to_owned(), derive_accept_key(key)))
+    let client = proxies.map(|proxies| {
+        let name = match proxies.client_address {
+            ClientAddress::Forwarded => forwarded::FORWARDED,
+            ClientAddress::XForwardedFor | ClientAddress::ProxyProtocol => {
+                forwarded::X_FORWARDED_FOR
+            }
+        };
+        forwarded::client(headers, name, proxies)
+    });
+    Ok(Accepted { target: target.to_owned(), accept: derive_accept_key(key), client })
 }
 
 fn named<'a>(
@@ -285,7 +317,7 @@ mod tests {
 
     fn run(input: &str) -> (UpgradeStep, String) {
         let mut output = Vec::new();
-        let step = ServerUpgrade::new(16_384, 64).handle(&mut input.as_bytes(), &mut output);
+        let step = ServerUpgrade::new(16_384, 64, None).handle(&mut input.as_bytes(), &mut output);
         (step, String::from_utf8(output).unwrap())
     }
 
@@ -316,7 +348,7 @@ mod tests {
              Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n");
-        assert_eq!(step, UpgradeStep::Opened { target: "/chat".to_owned() });
+        assert_eq!(step, UpgradeStep::Opened { target: "/chat".to_owned(), client: None });
         assert!(output.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
         assert!(!output.contains("Extensions") && !output.contains("Protocol:"), "{output}");
     }
@@ -355,18 +387,18 @@ mod tests {
     #[test]
     fn single_bytes_cost_no_more_than_one_feed() {
         let text = format!("{}rest", good());
-        let mut whole = ServerUpgrade::new(16_384, 64);
+        let mut whole = ServerUpgrade::new(16_384, 64, None);
         let mut input = text.as_bytes();
         whole.handle(&mut input, &mut Vec::new());
         assert_eq!(input, b"rest");
-        let mut split = ServerUpgrade::new(16_384, 64);
+        let mut split = ServerUpgrade::new(16_384, 64, None);
         let mut opened = false;
         for byte in text.bytes().take(text.len() - 4) {
             opened |= split.handle(&mut &[byte][..], &mut Vec::new()) != UpgradeStep::More;
         }
         assert!(opened);
-        assert_eq!(split.0.examined, whole.0.examined);
-        assert_eq!(whole.0.examined, text.len() - 4);
+        assert_eq!(split.head.examined, whole.head.examined);
+        assert_eq!(whole.head.examined, text.len() - 4);
     }
 
     #[test]
@@ -376,7 +408,7 @@ mod tests {
         let check = |reply: &str| {
             ClientUpgrade::new("/?v=8", key, 16_384, 64).handle(&mut reply.as_bytes())
         };
-        assert_eq!(check(&reply), UpgradeStep::Opened { target: "/?v=8".to_owned() });
+        assert_eq!(check(&reply), UpgradeStep::Opened { target: "/?v=8".to_owned(), client: None });
         assert_eq!(
             check(&reply.replace("101", "200")),
             UpgradeStep::Rejected(CloseReason::BadUpgrade)

@@ -23,6 +23,9 @@ pub const fn gateway(reason: CloseReason) -> Option<Close> {
         | CloseReason::HandshakeTooBig
         | CloseReason::HeadTooBig
         | CloseReason::HeadTooLong
+        | CloseReason::UntrustedProxy
+        | CloseReason::BadProxyHeader
+        | CloseReason::ProxyHeaderTooBig
         | CloseReason::BadUpgrade
         | CloseReason::Silence
         | CloseReason::SlowReader
@@ -61,6 +64,9 @@ pub const fn control(reason: CloseReason) -> Option<Close> {
         | CloseReason::HandshakeTooBig
         | CloseReason::HeadTooBig
         | CloseReason::HeadTooLong
+        | CloseReason::UntrustedProxy
+        | CloseReason::BadProxyHeader
+        | CloseReason::ProxyHeaderTooBig
         | CloseReason::BadUpgrade => None,
         CloseReason::WebSocketProtocol => Some((1002, "protocol error")),
         CloseReason::MessageTooBig => Some((1009, "message too big")),

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod gen_cert;
+pub(crate) mod healthcheck;
 pub(crate) mod load;
 pub(crate) mod man;
 pub(crate) mod ports;

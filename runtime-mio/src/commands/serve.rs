@@ -1,5 +1,6 @@
 //! `lvsp-mio serve`
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
@@ -7,11 +8,15 @@ use std::{env, fs};
 use anyhow::{Context, Error, Result, anyhow};
 use clap::Args;
 use lvsp_core::transport::TlsIdentity;
-use lvsp_mio::config::{File, SecretText};
+use lvsp_mio::admin::Admin;
+use lvsp_mio::config::{AdminSection, File, SecretText};
 use lvsp_mio::supervision::supervise;
 use lvsp_mio::{BindError, Runtime, Sockets, development, host};
 
 use super::{CannotBeServed, Configured, gen_secret, say};
+
+/// Where the admin plane of a first start is.
+const ADMIN_PORT: u16 = 9_900;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -34,8 +39,12 @@ impl Arguments {
             options.tls = Some(first_start.identity.clone());
         }
         options.record = self.record;
-        if options.tls.is_none() {
-            tracing::warn!("TLS is off: client libraries need a proxy in front that speaks it");
+        if file.hides_clients() {
+            tracing::warn!(
+                "TLS is off: client libraries need a proxy in front that speaks it. Name its network \
+                 in gateway.trusted_proxies: it hides where clients connect from, and until then \
+                 media.foreign_udp is without effect"
+            );
         }
         if let Some(warning) = file.memory_warning() {
             tracing::warn!("{warning}");
@@ -46,17 +55,26 @@ impl Arguments {
             None => Runtime::bind(options),
         };
         let runtime = runtime.map_err(explain)?;
-        let drain = Duration::from_secs(file.drain.seconds);
-        supervise(&runtime, file.certificate_files()?, drain)
+        let admin = bind_admin(&file.admin, first_start.is_some())?;
+        let admin_address = admin.as_ref().map(Admin::address);
+        let certificate = file.certificate_files()?;
+        let serve = |admin: Admin| admin.serve(runtime.observer(), certificate.clone());
+        let _admin = admin.map(serve).transpose().context("cannot start the admin plane")?;
+        supervise(&runtime, certificate, Duration::from_secs(file.drain.seconds))
             .context("cannot watch over the server")?;
-        announce(&runtime, &file, first_start.as_ref())?;
+        announce(&runtime, &file, first_start.as_ref(), admin_address)?;
         runtime.run().context("the event loop ended")?;
         Ok(())
     }
 }
 
 /// Says where the server listens, and after a first start how to be let in.
-fn announce(runtime: &Runtime, file: &File, first_start: Option<&FirstStart>) -> Result<()> {
+fn announce(
+    runtime: &Runtime,
+    file: &File,
+    first_start: Option<&FirstStart>,
+    admin: Option<SocketAddr>,
+) -> Result<()> {
     let (control, gateway) = (runtime.control_address(), runtime.gateway_address());
     if let Some(FirstStart { secret, token, ca, .. }) = first_start {
         say(&format!(
@@ -67,9 +85,27 @@ fn announce(runtime: &Runtime, file: &File, first_start: Option<&FirstStart>) ->
              try it:      LVSP_CONTROL__SECRET={token} lvsp-mio probe --control {control} --ca {ca}",
             ca = ca.display()
         ))?;
+        if let Some(address) = admin {
+            say(&format!("dashboard:   http://{address}/"))?;
+        }
     }
     let media = runtime.media_addresses().first().copied().unwrap_or(file.media.listen);
-    say(&format!("ready: control {control}, gateway {gateway}, media {media}"))
+    let admin = admin.map_or_else(String::new, |address| format!(", admin {address}"));
+    say(&format!("ready: control {control}, gateway {gateway}, media {media}{admin}"))
+}
+
+/// The admin plane's socket. A first start has one, at the usual port or, where that is taken, at a
+/// free one.
+fn bind_admin(section: &AdminSection, first_start: bool) -> Result<Option<Admin>> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
+    if section.listen.is_some() || !first_start {
+        return Ok(Admin::bind(section)?);
+    }
+    let at = |port| AdminSection {
+        listen: Some(SocketAddr::new(usual.ip(), port)),
+        ..AdminSection::default()
+    };
+    Ok(Admin::bind(&at(ADMIN_PORT)).or_else(|_| Admin::bind(&at(0)))?)
 }
 
 /// Tells what the configuration is to blame for from what is not, and who holds a port in use.

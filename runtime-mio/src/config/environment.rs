@@ -18,7 +18,12 @@ const CONFIG_FILE: &str = "LVSP_CONFIG_FILE";
 /// What Kubernetes sets in every container beside a service that is called `lvsp`.
 const KUBERNETES: [&str; 2] = ["LVSP_SERVICE_", "LVSP_PORT"];
 /// Lists have no variable.
-const LISTS: [(&str, &str); 2] = [("control", "client"), ("control", "allow")];
+const LISTS: [(&str, &str); 4] = [
+    ("control", "client"),
+    ("control", "allow"),
+    ("gateway", "trusted_proxies"),
+    ("admin", "hosts"),
+];
 
 /// Puts the environment's values over those of the file.
 pub(super) fn apply(
@@ -157,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_key_has_its_variable() {
-        assert_eq!(sections(), ["control", "gateway", "media", "tls", "drain", "limits"]);
+        assert_eq!(sections(), ["control", "gateway", "media", "tls", "drain", "admin", "limits"]);
         let control = variables("control");
         assert!(control.contains(&"LVSP_CONTROL__SECRET_FILE".to_owned()), "{control:?}");
         assert!(!control.contains(&"LVSP_CONTROL__CLIENT".to_owned()), "{control:?}");

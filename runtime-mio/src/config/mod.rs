@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use lvsp_core::config::{ControlClient, MediaConfig};
+use lvsp_core::config::{ClientAddress, ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::memory::Ceiling;
 
@@ -26,8 +26,8 @@ use crate::sockets::Addresses;
 use crate::turns::Budgets;
 
 pub use sections::{
-    ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection, SecretText,
-    TlsSection,
+    AdminSection, ClientSection, ControlSection, DrainSection, File, GatewaySection, MediaSection,
+    SecretText, TlsSection,
 };
 
 /// The longest grace and the longest drain, in seconds.
@@ -86,6 +86,7 @@ impl File {
                 self.control.listen
             );
         }
+        self.check_admin()?;
         if self.media.relays == 0 {
             bail!("media.relays = 0: at least one relay is needed");
         }
@@ -109,6 +110,7 @@ impl File {
             grace: Duration::from_secs(self.control.grace),
             drain: Duration::from_secs(self.drain.seconds),
             old_versions: self.gateway.old_versions,
+            proxies: self.proxies()?,
             media_config: MediaConfig {
                 legacy_modes: self.media.legacy_modes,
                 enforce_bitrate: self.media.enforce_bitrate,
@@ -123,6 +125,20 @@ impl File {
         })
     }
 
+    /// What the admin plane shows is nobody's business but the operator's.
+    fn check_admin(&self) -> Result<()> {
+        let AdminSection { listen, allow_remote, .. } = &self.admin;
+        match listen {
+            Some(listen) if !listen.ip().is_loopback() && !allow_remote => bail!(
+                "admin.listen = {listen} is not a loopback address, and whoever reaches the admin plane \
+                 sees who is in which channel, from which address: listen on 127.0.0.1 and let a proxy \
+                 or an SSH tunnel in front ask who comes, or say admin.allow_remote = true where a \
+                 firewall does"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn endpoint(&self) -> Result<Option<String>> {
         if self.gateway.endpoint.is_none() && !self.gateway.listen.ip().is_loopback() {
             bail!(
@@ -131,6 +147,24 @@ impl File {
             );
         }
         Ok(self.gateway.endpoint.clone())
+    }
+
+    fn proxies(&self) -> Result<Proxies> {
+        let GatewaySection { trusted_proxies: trusted, client_address, .. } = &self.gateway;
+        if trusted.is_empty() && *client_address != ClientAddress::default() {
+            bail!(
+                "gateway.client_address is given without gateway.trusted_proxies: name the proxy's \
+                 network, as in trusted_proxies = [\"127.0.0.1/32\"]"
+            );
+        }
+        Ok(Proxies { trusted: trusted.clone(), client_address: *client_address })
+    }
+
+    /// Whether voice clients come through a proxy whose word is not taken: what their addresses are
+    /// compared with is then not known.
+    #[must_use]
+    pub const fn hides_clients(&self) -> bool {
+        self.tls.off && self.gateway.trusted_proxies.is_empty()
     }
 
     fn public_ip(&self) -> Result<Ipv4Addr> {

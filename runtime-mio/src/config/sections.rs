@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use lvsp_core::config::{ControlAuth, ForeignUdp, HealthScale, Revision};
+use lvsp_core::config::{ClientAddress, ControlAuth, ForeignUdp, HealthScale, Revision};
 use lvsp_core::crypto::provider::CipherProvider;
 use lvsp_core::limits::Limits;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub struct File {
     pub tls: TlsSection,
     /// How a stop is spread over time.
     pub drain: DrainSection,
+    /// Where operators and their tools look.
+    pub admin: AdminSection,
     /// Every bound of the core.
     pub limits: Limits,
 }
@@ -119,12 +121,24 @@ pub struct GatewaySection {
     pub endpoint: Option<String>,
     /// Serve the gateway's versions 1 to 3 as well, and clients that name none (discordgo).
     pub old_versions: bool,
+    /// Networks of proxies that are believed when they say who their client is, as in
+    /// `127.0.0.1/32`; empty for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How they say it: `x-forwarded-for`, `forwarded` or `proxy-protocol`.
+    pub client_address: ClientAddress,
 }
 
 impl Default for GatewaySection {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8_443));
-        Self { listen, endpoint: None, old_versions: false }
+        Self {
+            listen,
+            endpoint: None,
+            old_versions: false,
+            trusted_proxies: Vec::new(),
+            client_address: ClientAddress::default(),
+        }
     }
 }
 
@@ -207,6 +221,21 @@ impl Default for DrainSection {
     fn default() -> Self {
         Self { seconds: 30 }
     }
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSection {
+    /// Address and TCP port of the dashboard, the figures and the health checks, as in
+    /// `127.0.0.1:9900`; off where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Listen on an address that is not loopback: whoever reaches it sees who is in which channel.
+    pub allow_remote: bool,
+    /// Names, besides `localhost` and addresses, that requests may be made to, as in `voice.example.org`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// A secret as it stands in the configuration. It is masked wherever it is printed.

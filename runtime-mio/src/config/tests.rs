@@ -211,6 +211,27 @@ fn what_only_shows_together_is_found_before_a_start() {
 }
 
 #[test]
+fn proxies_are_networks_and_never_everybody() {
+    let gateway = |keys: &str| format!("[control]\n{SECRET}[tls]\noff = true\n[gateway]\n{keys}");
+    let good = gateway(
+        "trusted_proxies = [\"127.0.0.1/32\", \"2001:db8::/48\"]\nclient_address = \"proxy-protocol\"",
+    );
+    let file = load(&good, &[]).unwrap();
+    assert!(!file.hides_clients());
+    let proxies = file.options().unwrap().proxies;
+    assert_eq!((proxies.trusted.len(), proxies.client_address), (2, ClientAddress::ProxyProtocol));
+    let alone = gateway("client_address = \"forwarded\"");
+    assert!(refusal(&alone).contains("without gateway.trusted_proxies"));
+    assert!(refusal(&gateway("trusted_proxies = [\"0.0.0.0/0\"]")).contains("everybody"));
+    let error = load(&gateway("trusted_proxies = [\"proxy.example.org\"]"), &[]).unwrap_err();
+    assert!(format!("{error:#}").contains("line 6"), "{error:#}");
+    let variable = ("LVSP_GATEWAY__TRUSTED_PROXIES", "127.0.0.1/32");
+    let error = load("", &[variable]).unwrap_err();
+    assert!(format!("{error:#}").contains("give gateway.trusted_proxies in the file"), "{error:#}");
+    assert!(load(&gateway(""), &[]).unwrap().hides_clients());
+}
+
+#[test]
 fn a_secret_is_masked_wherever_it_is_printed() {
     let file = load(&format!("[control]\n{SECRET}[tls]\noff = true\n"), &[]).unwrap();
     let text = file.to_masked_toml().unwrap();

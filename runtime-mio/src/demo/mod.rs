@@ -30,7 +30,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use lvsp_core::config::{ControlClient, MediaConfig};
+use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::Entropy;
 use lvsp_core::limits::Limits;
@@ -116,6 +116,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
         grace: Duration::from_secs(300),
         drain: Duration::ZERO,
         old_versions: false,
+        proxies: Proxies::default(),
         media_config: MediaConfig::default(),
         limits: Limits::default(),
         budgets: Budgets::default(),

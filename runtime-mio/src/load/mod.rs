@@ -25,7 +25,7 @@ mod discord;
 pub(crate) mod door;
 mod ears;
 mod pacer;
-mod process;
+pub(crate) mod process;
 mod progress;
 mod report;
 mod run;

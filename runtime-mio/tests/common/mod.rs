@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
-use lvsp_core::config::{ControlClient, MediaConfig};
+use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
@@ -48,6 +48,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
         grace: Duration::from_secs(60),
         drain: Duration::ZERO,
         old_versions: false,
+        proxies: Proxies::default(),
         media_config: MediaConfig::default(),
         limits: Limits {
             first_byte_ms: patient,
@@ -125,23 +126,39 @@ impl Chat {
     /// Places a user in the channel; what its voice client needs.
     pub fn place(&mut self, user: u64, session_id: Option<&str>) -> Ticket {
         let user = UserId::new(user).expect("not zero");
-        self.request(user, session_id.map(|id| Secret::new(id.to_owned())), None)
+        self.request(CHANNEL, user, session_id.map(|id| Secret::new(id.to_owned())), None)
+    }
+
+    /// Places a user in another channel.
+    pub fn place_in(&mut self, channel: u64, user: u64) -> Ticket {
+        self.request(channel, UserId::new(user).expect("not zero"), None, None)
+    }
+
+    /// Changes a user's flags, and writes that.
+    pub fn set_flags(&mut self, user: u64, flags: VoiceFlagsUpdate) {
+        let (user, channel) = (UserId::new(user), ChannelId::new(CHANNEL));
+        self.role.set_flags(user.expect("not zero"), channel.expect("not zero"), flags);
+        let bytes = self.role.outbound().to_vec();
+        self.stream.write_all(&bytes).expect("it reads");
+        self.role.consume(bytes.len());
     }
 
     /// States a user that another process gave this ticket for.
     pub fn restate(&mut self, ticket: &Ticket) -> Ticket {
-        self.request(ticket.user, Some(ticket.session_id.clone()), Some(ticket.token.clone()))
+        let (session_id, token) = (ticket.session_id.clone(), ticket.token.clone());
+        self.request(ticket.server_id, ticket.user, Some(session_id), Some(token))
     }
 
     fn request(
         &mut self,
+        channel: u64,
         user: UserId,
         session_id: Option<Secret>,
         token: Option<Secret>,
     ) -> Ticket {
         self.role.place(VoiceRequest {
             user_id: user,
-            channel_id: ChannelId::new(CHANNEL).expect("not zero"),
+            channel_id: ChannelId::new(channel).expect("not zero"),
             guild_id: None,
             session_id,
             token,
@@ -150,7 +167,7 @@ impl Chat {
         self.wait("a voice state", |event| {
             let ChatEvent::VoiceState(info) = event else { return None };
             let (session_id, token) = (info.session_id, info.token?);
-            Some(Ticket { server_id: CHANNEL, user, session_id, token })
+            Some(Ticket { server_id: channel, user, session_id, token })
         })
     }
 
@@ -175,6 +192,19 @@ pub struct Voice<S> {
     udp: UdpSocket,
     /// Everything that the server wrote.
     pub heard: Vec<u8>,
+    /// What becomes of the datagrams that it sends.
+    pub way: Way,
+}
+
+/// What becomes of a client's datagrams.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// They arrive.
+    Open,
+    /// None does.
+    Closed,
+    /// The last byte of each changes.
+    Damaged,
 }
 
 impl<S: Read + Write> Voice<S> {
@@ -186,7 +216,7 @@ impl<S: Read + Write> Voice<S> {
             .expect("a name");
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         udp.set_read_timeout(Some(LOOK)).expect("a socket");
-        Self { stream, role, udp, heard: Vec::new() }
+        Self { stream, role, udp, heard: Vec::new(), way: Way::Open }
     }
 
     /// Joins: upgrade, Identify, discovery, Select Protocol, Session Description.
@@ -221,7 +251,12 @@ impl<S: Read + Write> Voice<S> {
             self.role.handle_bytes(clock::now(), &bytes);
         }
         self.role.handle_timeout(clock::now());
-        while let Some((to, datagram)) = self.role.poll_transmit() {
+        while let Some((to, mut datagram)) = self.role.poll_transmit() {
+            match self.way {
+                Way::Open => {}
+                Way::Closed => continue,
+                Way::Damaged => *datagram.last_mut().expect("not empty") ^= 1,
+            }
             self.udp.send_to(&datagram, to).expect("loopback");
         }
         let mut datagram = [0; 2_048];

@@ -222,6 +222,7 @@ pub(super) const ROWS: &[Row] = &[
             "first_byte_ms",
             "tls_ms",
             "tls_handshake_bytes",
+            "proxy_header_bytes",
             "upgrade_ms",
             "upgrade_bytes",
             "upgrade_lines",
@@ -229,6 +230,7 @@ pub(super) const ROWS: &[Row] = &[
         counters: &["closes.handshake_timeout"],
         tests: &[
             EACH,
+            "core/src/transport/proxy_protocol.rs::a_header_over_its_limit_is_refused_without_its_end",
             "core/src/transport/upgrade.rs::single_bytes_cost_no_more_than_one_feed",
             "core/src/transport/upgrade.rs::a_head_over_its_limits_is_refused_without_its_end",
             "runtime-mio/tests/bounded_work.rs::a_join_in_one_byte_records_under_a_flood_takes_few_and_short_turns",
@@ -240,7 +242,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "G2",
         fault: "Sockets that never identify",
         answer: "A share for each address, over which newcomers wait unread, each address in a queue of \
-                 its own; and a total, over which the idlest of the fullest address makes room, never one \
+                 its own, whoever comes through a trusted proxy as its client; and a total, over which the idlest of the fullest address makes room, never one \
                  that moved lately",
         keys: &[
             "unauthenticated",
@@ -253,6 +255,7 @@ pub(super) const ROWS: &[Row] = &[
             EACH,
             "tests/it/limits.rs::over_the_total_the_idlest_stranger_of_the_fullest_address_makes_room",
             "tests/it/limits.rs::a_share_of_strangers_is_all_that_one_address_gets",
+            "tests/it/proxies.rs::a_client_behind_a_proxy_waits_for_room_in_its_own_share",
             "core/src/parking.rs::addresses_take_turns_and_those_without_room_are_passed_over",
             "core/src/parking.rs::over_the_limit_the_fullest_address_makes_place_for_those_with_fewer",
             "tests/runtimes/scenarios.rs#all_back_at_once",
@@ -640,13 +643,21 @@ pub(super) const ROWS: &[Row] = &[
         id: "M9",
         fault: "A member aims media at somebody else",
         answer: "Only addresses that packets came from; one that the gateway connection does not vouch \
-                 for gets three times what it sends",
-        keys: &["media.foreign_udp"],
-        counters: &["drops.foreign_address", "relay.foreign_binds"],
+                 for gets three times what it sends; the connection's address is the client's also behind \
+                 a proxy, if that is trusted",
+        keys: &["media.foreign_udp", "gateway.trusted_proxies", "gateway.client_address"],
+        counters: &[
+            "drops.foreign_address",
+            "relay.foreign_binds",
+            "closes.untrusted_proxy",
+            "closes.bad_proxy_header",
+        ],
         tests: &[
             "core/src/media/tests/addresses.rs::a_foreign_address_is_told_of_and_gets_three_times_what_it_sends",
             "core/src/media/tests/addresses.rs::a_strict_relay_serves_no_other_address",
             "core/src/media/tests/addresses.rs::the_gateways_own_address_and_the_other_family_are_served",
+            "tests/it/proxies.rs::media_is_compared_with_the_address_that_a_trusted_proxy_names",
+            "tests/it/proxies.rs::nobody_else_is_believed_to_be_another",
             "tests/it/lifecycle.rs::media_from_elsewhere_than_the_gateway_connection_is_told_of",
         ],
         ..NOTHING
@@ -738,6 +749,7 @@ pub(super) const ROWS: &[Row] = &[
             "runtime-mio/src/media_thread_tests.rs::voice_older_than_the_budget_is_not_opened",
             "runtime-mio/tests/bounded_work.rs::what_waited_before_the_start_is_taken_a_budget_at_a_time",
             "tests/live/main.rs#hostile",
+            "tests/live/main.rs#overload",
         ],
         missing: "video is not relayed, so it has no rates: it is dropped as `drops.payload_type`",
     },

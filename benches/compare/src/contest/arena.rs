@@ -14,6 +14,7 @@ use lvsp_mio::load::{
 
 use super::Options;
 use super::contestants::{Running, Stable, Who};
+use super::system_calls::SystemCalls;
 use crate::swarms::forwarder::Forwarded;
 use crate::swarms::mumble::Mumble;
 
@@ -35,6 +36,8 @@ pub(super) struct Case {
     pub(super) shape: Shape,
     pub(super) mode: Mode,
     pub(super) listening: Listening,
+    /// Whether those who do not speak are suppressed.
+    pub(super) stage: bool,
 }
 
 /// Longer than the answer to a discovery request, which is to come through: its length in UDP.
@@ -43,7 +46,7 @@ const DISCOVERY_BYTES: usize = 82;
 const VARIABLES: [(&str, &str); 3] = [
     ("LVSP_LIMITS__HANDSHAKES_PER_S", "100000"),
     ("LVSP_LIMITS__UNAUTHENTICATED_PER_ADDRESS", "1024"),
-    ("LVSP_LIMITS__MEMBERS_PER_CHANNEL", "1000"),
+    ("LVSP_LIMITS__MEMBERS_PER_CHANNEL", "5005"),
 ];
 
 /// The place of the contest.
@@ -68,10 +71,22 @@ impl Arena {
     /// Loads a server.
     pub(super) fn play(&mut self, case: Case) -> Result<Report> {
         let name = case.who.name();
-        self.play_named(case).with_context(|| format!("{name} with {case:?}"))
+        let played = self.play_watched(case, |_| Ok(())).map(|(report, ())| report);
+        played.with_context(|| format!("{name} with {case:?}"))
     }
 
-    fn play_named(&mut self, case: Case) -> Result<Report> {
+    /// As [`Self::play`], with the system calls of the server's media threads meanwhile.
+    pub(super) fn play_counting(&mut self, case: Case) -> Result<(Report, u64)> {
+        let (report, calls) = self.play_watched(case, SystemCalls::of_media_threads)?;
+        Ok((report, calls.end()?))
+    }
+
+    /// Loads a server while something that `begin` makes watches its process.
+    fn play_watched<T>(
+        &mut self,
+        case: Case,
+        begin: impl FnOnce(u32) -> Result<T>,
+    ) -> Result<(Report, T)> {
         let dropped = case.listening != Listening::Read;
         self.set_drop(dropped)?;
         // Dropped at the end of this, unless it is kept.
@@ -91,7 +106,7 @@ impl Arena {
             shape: case.shape,
             sizes: Sizes::Opus,
             dtx: false,
-            warm_up: Duration::from_secs_f64((self.options.seconds / 4.0).min(1.0)),
+            warm_up: self.options.warm_up(),
             time: Duration::from_secs_f64(self.options.seconds),
             receive: !dropped,
             link,
@@ -100,7 +115,8 @@ impl Arena {
         };
         let reading = if dropped { Reading::UntilStopped } else { Reading::All };
         let mut swarm = self.swarm(case, reading)?;
-        run(&mut *swarm, &plan, &Progress::new())
+        let watch = begin(pid)?;
+        Ok((run(&mut *swarm, &plan, &Progress::new())?, watch))
     }
 
     fn swarm(&self, case: Case, reading: Reading) -> Result<Box<dyn Swarm>> {
@@ -110,8 +126,8 @@ impl Arena {
         Ok(match case.who {
             Who::Mio { .. } | Who::Tokio => {
                 let door = Door::find(&self.stable.entry())?;
-                let Case { shape, mode, .. } = case;
-                let crowd = Crowd { shape, stage: false, mode, from };
+                let Case { shape, mode, stage, .. } = case;
+                let crowd = Crowd { shape, stage, mode, from };
                 Box::new(Discord::connect(door, crowd, reading)?)
             }
             Who::Mumble => Box::new(Mumble::new(server, members, from, reading)?),

@@ -6,17 +6,20 @@
 //! | `contestants` | how servers are started |
 //! | `arena` | how one of them is loaded |
 //! | `sections` | which loads there are, and what their figures are held against |
+//! | `system_calls` | how a server's system calls are counted |
 //! | `figures` | ratios of rounds, goals, the table |
 
 mod arena;
 mod contestants;
 mod figures;
 mod sections;
+mod system_calls;
 
 use std::fs;
 use std::io::{Write, stdout};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -62,6 +65,13 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
 }
 
+impl Options {
+    /// Talk before the measured time.
+    fn warm_up(&self) -> Duration {
+        Duration::from_secs_f64((self.seconds / 4.0).min(1.0))
+    }
+}
+
 /// What is compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Section {
@@ -81,6 +91,10 @@ pub(crate) enum Section {
     Threads,
     /// P10: Tokio against mio.
     Tokio,
+    /// P9: system calls of a forwarded packet.
+    SystemCalls,
+    /// A channel larger than a thread: five speakers and five thousand who listen.
+    Stage,
 }
 
 /// Runs it and prints the table.

@@ -43,6 +43,8 @@ pub(super) fn run(section: Section, arena: &mut Arena, results: &mut Results) ->
         Section::Joins => joins(arena, results),
         Section::Threads => threads(arena, results),
         Section::Tokio => tokio(arena, results),
+        Section::SystemCalls => system_calls(arena, results),
+        Section::Stage => stage(arena, results),
     }
 }
 
@@ -197,6 +199,36 @@ fn tokio(arena: &mut Arena, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
+/// P9.
+fn system_calls(arena: &mut Arena, results: &mut Results) -> Result<()> {
+    let case = case(arena, Who::OURS, (100, 10, 1), Listening::Dropped);
+    let mut calls = Vec::new();
+    for round in 0..arena.options.rounds {
+        let (report, made) = arena.play_counting(case)?;
+        results.keep("system calls", round, case.who.name(), &report);
+        // The frames of the warm-up, which are counted as well; joins are, too, and are few.
+        let seconds = arena.options.seconds + arena.options.warm_up().as_secs_f64();
+        let packets = report.step.forwarded_per_s * seconds;
+        say(&format!("  system calls, round {}: {made} for {packets:.0} packets", round + 1))?;
+        calls.push((made as f64, packets));
+    }
+    let what = "(100,10) system calls of media threads, a forwarded packet".to_owned();
+    results.add(("P9", Goal::AtMost(1.0 / 16.0)), what, &calls);
+    Ok(())
+}
+
+/// Five talk, and five thousand who are suppressed listen: more than one thread can serve.
+fn stage(arena: &mut Arena, results: &mut Results) -> Result<()> {
+    let who = Who::Mio { relays: 2 };
+    let case = Case { stage: true, ..case(arena, who, (5_005, 5, 1), Listening::Dropped) };
+    let rounds = rounds(arena, results, "stage", &[case])?;
+    let whole = |report: &Report| Ok((arrived(report)?, 100.0));
+    let shares = rounds.iter().map(|round| whole(&round[0])).collect::<Result<Vec<_>>>()?;
+    let what = "stage of 5 and 5,000 on two threads, % arrived against all".to_owned();
+    results.add(("", Goal::None), what, &shares);
+    Ok(())
+}
+
 /// A case of these members, speakers and channels.
 fn case(
     arena: &Arena,
@@ -209,7 +241,7 @@ fn case(
     };
     let shape =
         Shape { members: part(members), speakers: part(speakers), channels: part(channels) };
-    Case { who, shape, mode: GCM, listening }
+    Case { who, shape, mode: GCM, listening, stage: false }
 }
 
 /// Plays every case once in each round, in turning order.

@@ -105,6 +105,16 @@ impl Speech {
         self.dialect.is_some()
     }
 
+    /// The revision that is spoken; [`Revision::Auto`] while that is not known.
+    pub(crate) const fn revision(&self) -> Revision {
+        match self.dialect {
+            Some(Dialect::Draft) => Revision::Draft,
+            Some(Dialect::Litecord { .. }) => Revision::Litecord,
+            Some(Dialect::Document) => Revision::Document,
+            None => Revision::Auto,
+        }
+    }
+
     /// Whether this chat server states everything again after IDENTIFY. `None` while that is not
     /// known.
     pub(crate) const fn restates(&self) -> Option<bool> {

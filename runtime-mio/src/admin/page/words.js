@@ -1,0 +1,71 @@
+// What the names of reasons mean, in plain words. A test holds the names against
+// those of the server.
+
+/** Why a datagram, or one copy of it, went no further. */
+export const DROPS = {
+  unrecognised: "Not voice at all: strangers and scanners on the open port. Harmless unless it floods.",
+  keepalive: "A client's sign of life. Expected.",
+  malformed: "A header that contradicts its length: a broken client, or somebody trying.",
+  too_large: "A payload over the limit; no Opus frame is so long.",
+  unknown_ssrc: "From a stream that belongs to nobody here: packets still under way after a call ended, or after a restart.",
+  no_key: "Media before the handshake was over. A few at each join are normal.",
+  unauthentic: "Could not be decrypted: a wrong key, or a forgery.",
+  replayed: "A packet that was seen before: doubled by the network, or replayed on purpose.",
+  too_old: "So late that nobody remembers whether it was seen.",
+  muted: "From somebody who is muted or suppressed, or muted themself. Works as ordered.",
+  payload_type: "Not audio; only audio is passed on.",
+  rtcp: "A report between client and server, never passed on. Expected.",
+  rate_limited: "More packets or bits than one speaker may send.",
+  discovery_limited: "A client asks for its address too often.",
+  discovery_bound: "A client asks for its address once more, from elsewhere.",
+  ping: "A ping from somebody unknown, or too many of them.",
+  forbidden_address: "From an address that nothing may be sent to.",
+  foreign_address: "The UDP address is not the one that the gateway connection came from (media.foreign_udp).",
+  over_bitrate: "More than twice the channel's bitrate (media.enforce_bitrate).",
+  key_exhausted: "The listener's key is used up; the session is renewed.",
+  not_handed_over: "Another relay of a large channel had no room for it: overload.",
+  room_gone: "For a channel that ended a moment ago.",
+  unfilled: "The server did not get round to sending it.",
+  socket_full: "The operating system refused to send: network card or send buffer full.",
+  behind: "More arrived than the relay could handle: overload.",
+  too_late: "Older than the latency budget (limits.media_latency_ms): overload, or the machine stood still.",
+  nonce_collision: "A client's nonces met the server's; the session is renewed.",
+};
+
+/** Drops that are no loss of anybody's voice. */
+export const EXPECTED = ["keepalive", "rtcp", "muted", "unrecognised", "discovery_limited", "discovery_bound", "ping"];
+
+/** Why a TCP connection ended. */
+export const CLOSES = {
+  peer_closed: "The other side left. Normal.",
+  shutting_down: "The server stops; clients come back to the next one.",
+  handshake_timeout: "Nothing came, or no TLS or upgrade in time: scanners, health checks, or a proxy that does not pass it on.",
+  tls_failed: "The TLS handshake failed: the client does not trust the certificate, or its name is another.",
+  not_tls: "Plain bytes on the TLS port: an http:// or ws:// address, or a proxy that speaks no TLS.",
+  handshake_too_big: "More bytes in the TLS handshake than it takes.",
+  head_too_big: "An HTTP request of too many bytes.",
+  head_too_long: "An HTTP request of too many lines.",
+  bad_upgrade: "An HTTP request that is no WebSocket upgrade: browsers, scanners, health checks.",
+  websocket_protocol: "A rule of WebSocket was broken.",
+  message_too_big: "A message over its limit.",
+  identify_timeout: "Connected, and then never said who it is.",
+  silence: "No heartbeat for too long: the network is gone, or the client.",
+  slow_reader: "The client does not read what it is sent.",
+  decode: "What came is not the JSON it must be.",
+  too_deep: "JSON nested deeper than allowed.",
+  bad_request: "A field is missing or has an unusable value.",
+  not_authenticated: "A message that needs Identify first.",
+  authentication_failed: "Wrong token, session, user or secret. From a chat server: compare control.secret.",
+  already_authenticated: "A second Identify.",
+  session_invalid: "A resume that is not possible, or a newer connection took over. Normal after a restart.",
+  unknown_protocol: "The client wants WebRTC or another transport that is not served.",
+  unknown_mode: "The client chose an encryption mode that was not offered (media.legacy_modes).",
+  select_limited: "Select Protocol again and again.",
+  rate_limited: "Too many messages.",
+  disconnected: "The chat server removed or moved this user. Normal.",
+  channel_destroyed: "The channel is gone. Normal.",
+  renew: "The session is set up anew under another key. Normal.",
+  control_replaced: "The same chat server connected once more; two of them with one secret take turns like that.",
+  control_general: "A chat server said something that is not allowed at that point.",
+  overloaded: "A limit was reached; the log names it.",
+};
