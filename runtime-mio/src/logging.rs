@@ -147,14 +147,6 @@ fn line(event: &Event) {
     }
 }
 
-/// The configuration key of a listener.
-const fn plane_key(plane: Plane) -> &'static str {
-    match plane {
-        Plane::Control => "control.listen",
-        Plane::Gateway => "gateway.listen",
-    }
-}
-
 /// What to do about a connection that a proxy began in the wrong way.
 const fn refused_proxy(reason: CloseReason) -> &'static str {
     if matches!(reason, CloseReason::UntrustedProxy) {
@@ -166,6 +158,14 @@ const fn refused_proxy(reason: CloseReason) -> &'static str {
     } else {
         "no PROXY protocol header from a trusted proxy, or a malformed one: switch the protocol on \
          there, or change gateway.client_address"
+    }
+}
+
+/// The configuration key of a listener.
+const fn plane_key(plane: Plane) -> &'static str {
+    match plane {
+        Plane::Control => "control.listen",
+        Plane::Gateway => "gateway.listen",
     }
 }
 

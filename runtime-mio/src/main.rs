@@ -38,6 +38,8 @@ enum Command {
     PrintConfig(commands::Configured),
     /// Print a new random control secret.
     GenSecret,
+    /// Ask a running server whether it is well, at its admin.listen. For containers.
+    Healthcheck(commands::Configured),
     /// Make a private authority and a certificate of it, for a server that no public one knows.
     ///
     /// Clients trust it only where its authority was installed, so unmodified client libraries of
@@ -80,6 +82,7 @@ impl Command {
             Self::CheckConfig(configured) => commands::check_config::run(&configured),
             Self::PrintConfig(configured) => commands::print_config::run(&configured),
             Self::GenSecret => commands::say(&commands::gen_secret()),
+            Self::Healthcheck(configured) => commands::healthcheck::run(&configured),
             Self::GenCert(arguments) => arguments.run(),
             Self::Ports(arguments) => arguments.run(),
             Self::Doctor(arguments) => return arguments.run(),

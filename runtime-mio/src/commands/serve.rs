@@ -60,8 +60,8 @@ impl Arguments {
         let certificate = file.certificate_files()?;
         let serve = |admin: Admin| admin.serve(runtime.observer(), certificate.clone());
         let _admin = admin.map(serve).transpose().context("cannot start the admin plane")?;
-        supervise(&runtime, certificate, Duration::from_secs(file.drain.seconds))
-            .context("cannot watch over the server")?;
+        let drain = Duration::from_secs(file.drain.seconds);
+        supervise(&runtime, certificate, drain).context("cannot watch over the server")?;
         announce(&runtime, &file, first_start.as_ref(), admin_address)?;
         runtime.run().context("the event loop ended")?;
         Ok(())

@@ -233,7 +233,7 @@ pub struct AdminSection {
     pub listen: Option<SocketAddr>,
     /// Listen on an address that is not loopback: whoever reaches it sees who is in which channel.
     pub allow_remote: bool,
-    /// Names, besides `localhost` and addresses, that requests may be made to, as in `voice.example.org`.
+    /// Names that requests may be made to, as in `voice.example.org`, besides localhost and addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
 }
