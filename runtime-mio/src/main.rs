@@ -59,8 +59,6 @@ enum Command {
     /// server that is connected use a [[control.client]] of its own: another connection under the
     /// chat server's secret takes its place. Exit status 1 when a step failed.
     Probe(commands::probe::Arguments),
-    /// Ask a running server whether it is well, at its admin.listen. For containers.
-    Healthcheck(commands::Configured),
     /// Print what makes a shell complete this command line.
     Completions(commands::completions::Arguments),
     /// Print the manual page, or write one for each subcommand.
@@ -87,7 +85,6 @@ impl Command {
             Self::Ports(arguments) => arguments.run(),
             Self::Doctor(arguments) => return arguments.run(),
             Self::Probe(arguments) => return arguments.run(),
-            Self::Healthcheck(configured) => commands::healthcheck::run(&configured),
             Self::Completions(arguments) => arguments.run::<Arguments>(),
             Self::Man(arguments) => arguments.run::<Arguments>(),
         }

@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** How long anything on the page may take to become true. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 15_000;
 
 // A container has no user for its sandbox; the others keep the browser from asking for updates.
 const FLAGS = [

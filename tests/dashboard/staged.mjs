@@ -82,7 +82,7 @@ function status(world, seconds) {
   const speaking = world.members.filter((member) => member.speaking).length;
   return {
     version: "0.0.0-staged", uptime_ms: Math.round(seconds * 1000), ready: true, draining: false, health: 0.98,
-    control_links: world.links ?? [{ name: "default", connected: true, revision: "litecord", since_ms: Math.round(seconds * 1000) }],
+    control_links: [{ name: "default", connected: true, revision: "litecord", since_ms: Math.round(seconds * 1000) }],
     relays: [{
       id: 0, address: "127.0.0.1:50000", legs: world.members.length, behind: false, send_errors: 0,
       datagrams_in: Math.round(seconds * 50 * speaking), packets_in: Math.round(seconds * 50 * speaking),

@@ -28,14 +28,10 @@ fn from(ip: IpAddr) -> SocketAddr {
 
 /// Has the proxy say this of a new client.
 fn through(world: &mut World, how: ClientAddress, client: &str) -> PeerId {
-    world.connect_through(from(PROXY), |request| {
-        if how == ClientAddress::ProxyProtocol {
-            format!("PROXY TCP4 {client} 192.0.2.1 5 443\r\n{request}")
-        } else if how == ClientAddress::Forwarded {
-            with_header(&request, &format!("Forwarded: for={client}"))
-        } else {
-            with_header(&request, &format!("X-Forwarded-For: 198.51.100.1, {client}"))
-        }
+    world.connect_through(from(PROXY), |request| match how {
+        ClientAddress::ProxyProtocol => format!("PROXY TCP4 {client} 192.0.2.1 5 443\r\n{request}"),
+        ClientAddress::Forwarded => with_header(&request, &format!("Forwarded: for={client}")),
+        _ => with_header(&request, &format!("X-Forwarded-For: 198.51.100.1, {client}")),
     })
 }
 
@@ -94,10 +90,11 @@ fn nobody_else_is_believed_to_be_another() {
         let mut world = world(how);
         let chat = chat_server(&mut world);
         // Headers of strangers are not read: theirs is the address that they come from.
-        for (user, header) in [(1, "X-Forwarded-For"), (2, "Forwarded")] {
+        for header in ["X-Forwarded-For", "Forwarded"] {
             let header = format!("{header}: for={HOST}, {HOST}");
             let stranger = from(ELSEWHERE.parse().expect("an address"));
             let peer = world.connect_through(stranger, |request| with_header(&request, &header));
+            let user = u64::from(world.server.session_count() as u32) + 1;
             assert!(!is_served(&mut world, peer, user, chat), "{how:?} {header}");
         }
         // The protocol would be taken for a request or for TLS: it is named instead.

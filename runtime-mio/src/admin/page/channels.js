@@ -85,7 +85,7 @@ export class Channels {
   #openSome() {
     this.#opened = true;
     let rows = 0;
-    for (const channel of this.all.filter((channel) => channel.members).slice(0, OPEN_MAX)) {
+    for (const channel of this.all.slice(0, OPEN_MAX)) {
       rows += channel.members;
       if (rows <= ROWS_MAX) this.#open.add(channel.id);
     }
@@ -166,22 +166,17 @@ export class Channels {
     node.classList.toggle("speaking", channel.speaking > 0);
     body.hidden = !open;
     if (!open) return body.replaceChildren();
-    return this.#table(body, members, channel);
+    return this.#table(body, members, channel.relays?.length > 1);
   }
 
-  #table(body, members, channel) {
+  #table(body, members, spread) {
     if (!body.firstElementChild) body.append(...table());
     const shown = members.length <= ROWS_MAX ? members : foremost(members, this.why);
     shown.sort((a, b) => byId(a.user_id, b.user_id) || byId(a.id, b.id));
-    const [whole, hint] = body.children;
-    const spread = channel.relays?.length > 1;
-    whole.hidden = !members.length;
-    const rows = whole.tBodies[0];
+    const rows = body.querySelector("tbody");
     list(rows, shown, (member) => member.id, (member) => this.#row(member), (row, member) => this.#fill(row, member, spread));
     const left = members.length - shown.length;
-    const none = channel.members ? "Asking …" : "Nobody is here.";
-    const more = `${count(left)} more are not shown: who speaks comes first; search for the others.`;
-    text(hint, left ? more : members.length ? "" : none);
+    text(body.lastElementChild, left ? `${count(left)} more are not shown: who speaks comes first; search for the others.` : "");
   }
 
   // --- one member ---

@@ -3,7 +3,7 @@
 /** How many seconds of history a chart shows, at one sample a second. */
 export const HISTORY = 60;
 /** Over less than this a rate would be noise: readings that follow sooner are left out. */
-const INTERVAL_MIN_MS = 800;
+const INTERVAL_MIN_MS = 400;
 
 /** The last values of something that is looked at again and again. `null` where it was unknown. */
 export class Series {
