@@ -52,7 +52,9 @@ pub fn openings(file: &File) -> Vec<Opening> {
         from: Vec::new(),
         only,
     };
-    vec![
+    let admin = file.admin.listen;
+    let admin = admin.map(|listen| single("admin.listen", "operators", listen, Some("operators")));
+    let served = [
         Opening {
             from: file.control.allow.iter().map(ToString::to_string).collect(),
             ..single("control.listen", "chat servers", file.control.listen, Some("the chat server"))
@@ -63,7 +65,8 @@ pub fn openings(file: &File) -> Vec<Opening> {
             last_port: media.port().saturating_add(relays),
             ..single("media.listen", "media of voice clients", media, None)
         },
-    ]
+    ];
+    served.into_iter().chain(admin).collect()
 }
 
 impl Opening {

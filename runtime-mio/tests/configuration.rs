@@ -230,7 +230,6 @@ impl Key {
             self.description.split_once("as in `").and_then(|(_, rest)| rest.split_once('`'));
         let example = match (example, self.kind.words.as_str()) {
             (Some((example, _)), _) => example,
-            (None, _) if self.kind.is_list => return "[]".to_owned(),
             (None, "secret") => "...",
             (None, "word") => self.description.split('`').nth(1).expect("its words are named"),
             (None, "`true` or `false`") => "false",

@@ -14,7 +14,8 @@ const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
 pub(super) fn look(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     if file.tls.off {
-        findings.push(judge_proxy(!file.gateway.trusted_proxies.is_empty(), file.media.foreign_udp));
+        findings
+            .push(judge_proxy(!file.gateway.trusted_proxies.is_empty(), file.media.foreign_udp));
     }
     findings.push(match host::open_files_hard_warning(&file.limits) {
         Some(warning) => Finding::warning(
