@@ -124,7 +124,7 @@ impl Arena {
         let server = SocketAddr::V4(self.stable.media(case.who));
         let members = case.shape.members;
         Ok(match case.who {
-            Who::Mio { .. } | Who::Tokio => {
+            Who::Mio { .. } | Who::Spread { .. } | Who::Tokio => {
                 let door = Door::find(&self.stable.entry())?;
                 let Case { shape, mode, stage, .. } = case;
                 let crowd = Crowd { shape, stage, mode, from };

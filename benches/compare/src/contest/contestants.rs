@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) enum Who {
     /// lvsp-mio with so many media threads.
     Mio { relays: u16 },
+    /// lvsp-mio with two media threads that share each channel, so many legs at its home.
+    Spread { legs: u16 },
     /// The host of lvsp-tokio.
     Tokio,
     /// mumble-server.
@@ -44,6 +46,7 @@ impl Who {
         match self {
             Self::Mio { relays: 1 } => "lvsp-mio",
             Self::Mio { .. } => "lvsp-mio, two threads",
+            Self::Spread { .. } => "lvsp-mio, spread",
             Self::Tokio => "lvsp-tokio",
             Self::Mumble => "mumble-server",
             Self::Forwarder => "forwarder",
@@ -124,7 +127,7 @@ impl Stable {
         self.address(match who {
             Who::Forwarder => FORWARDER_PORT,
             Who::Mumble => MUMBLE_PORT,
-            Who::Mio { .. } | Who::Tokio => MEDIA_PORT,
+            Who::Mio { .. } | Who::Spread { .. } | Who::Tokio => MEDIA_PORT,
         })
     }
 
@@ -143,13 +146,18 @@ impl Stable {
     pub(super) fn start(&self, who: Who, variables: &[(&str, &str)]) -> Result<Running> {
         let mut command = match who {
             Who::Mio { relays } => self.mio(relays),
+            Who::Spread { legs } => {
+                let mut command = self.mio(2);
+                command.env("LVSP_LIMITS__LEGS_PER_RELAY", legs.to_string());
+                command
+            }
             Who::Tokio => self.tokio()?,
             Who::Mumble => self.mumble()?,
             Who::Forwarder => self.forwarder()?,
         };
         let log = fs::File::create(self.folder.join("server.log"))?;
         command.envs(variables.iter().copied()).stderr(log);
-        let awaits_line = matches!(who, Who::Mio { .. } | Who::Tokio | Who::Forwarder);
+        let awaits_line = who != Who::Mumble;
         command.stdout(if awaits_line { Stdio::piped() } else { Stdio::null() });
         let child = command.spawn().with_context(|| format!("cannot start {}", who.name()))?;
         let mut running = Running(child);

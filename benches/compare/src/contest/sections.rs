@@ -96,6 +96,9 @@ fn latency(arena: &mut Arena, results: &mut Results) -> Result<()> {
         let mut cases = vec![case(Who::OURS), case(Who::Forwarder)];
         if arena.stable.has_mumble() {
             cases.push(case(Who::Mumble));
+            // Each of the two sends to half of the members at the same time.
+            let legs = u16::try_from(cases[0].shape.members.div_ceil(2))?;
+            cases.push(case(Who::Spread { legs }));
         }
         let rounds = rounds(arena, results, "latency", &cases)?;
         let call = format!("({members},{speakers})");
@@ -108,6 +111,8 @@ fn latency(arena: &mut Arena, results: &mut Results) -> Result<()> {
             results.add(("P4", goal), what, &pairs(&rounds, (0, 2), p99)?);
             let what = format!("{call} p99 us from when it was sent, against mumble-server");
             results.add(("P4", Goal::None), what, &pairs(&rounds, (0, 2), transit)?);
+            let what = format!("{call} p99 us, spread over two threads, against mumble-server");
+            results.add(("P4", Goal::None), what, &pairs(&rounds, (3, 2), p99)?);
         }
         // A ratio with nothing lost would be none, so what arrived is compared.
         let goal = if members == 200 { Goal::AtLeast(LOSS_FREE) } else { Goal::None };
