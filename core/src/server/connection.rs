@@ -152,8 +152,7 @@ impl Server {
     #[must_use]
     pub fn has_room_for(&self, peer: SocketAddr) -> bool {
         let key = AddressKey::new(Plane::Gateway, peer.ip());
-        self.is_proxy(Plane::Gateway, peer)
-            || self.unidentified_of(key) < self.config.limits.unauthenticated_per_address
+        self.is_proxy(Plane::Gateway, peer) || self.has_share_left(key)
     }
 
     pub(super) fn unidentified_of(&self, key: AddressKey) -> usize {

@@ -160,7 +160,7 @@ impl Server {
     }
 
     /// Whether an address, which is no proxy's, has room for one more that has not identified.
-    fn has_share_left(&self, key: AddressKey) -> bool {
+    pub(super) fn has_share_left(&self, key: AddressKey) -> bool {
         self.unidentified_of(key) < self.config.limits.unauthenticated_per_address
     }
 }
