@@ -1,8 +1,10 @@
-//! Flight recorders: the headers of one leg's datagrams, for as long as somebody asked for.
+//! Flight recorders: the headers of one leg's datagrams, of what arrived a moment ago and of everything
+//! for as long as somebody asked for.
 //!
 //! What is said is never in them: of media the header that is clear on the wire is kept, and how long
-//! the datagram was. A media thread of which nothing is recorded pays for a load of a flag for each
-//! batch of datagrams. All memory of a recorder is allocated when it begins; when it is full the oldest
+//! the datagram was. A media thread always keeps the headers of what arrived last, whoever of its
+//! members sent it: one for each datagram and none for its copies, so that this costs next to nothing.
+//! Copies are noted while a recorder runs. All memory is allocated at once; when it is full the oldest
 //! header goes.
 
 use std::collections::VecDeque;
@@ -19,6 +21,8 @@ use lvsp_core::time::Timestamp;
 pub(crate) const RECORDERS_MAX: usize = 4;
 /// Headers that one keeps: those of the last 20 seconds of a talk between two.
 pub(crate) const HEADERS_MAX: usize = 2_048;
+/// Headers of what arrived last that each relay keeps: 8 seconds of ten who talk.
+pub(crate) const PAST_MAX: usize = 4_096;
 /// The longest clear header: that of RTP with 15 CSRCs and an extension.
 const CLEAR_MAX: usize = 76;
 
@@ -64,21 +68,30 @@ struct Recording {
 }
 
 /// The recorders of one media thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recorders {
     on: AtomicBool,
     list: Mutex<Vec<Recording>>,
+    /// What arrived last.
+    past: Mutex<VecDeque<(LegId, Header)>>,
+}
+
+impl Default for Recorders {
+    fn default() -> Self {
+        let past = Mutex::new(VecDeque::with_capacity(PAST_MAX));
+        Self { on: AtomicBool::default(), list: Mutex::default(), past }
+    }
 }
 
 impl Recorders {
-    /// Whether anything is recorded.
+    /// Whether a recorder runs.
     #[inline]
     pub(crate) fn are_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Notes a datagram that arrived, before it is opened.
-    #[cold]
+    /// Notes a datagram that arrived, before it is opened. Strangers' are not kept: they would drive
+    /// everything else out.
     pub(crate) fn note_received(
         &self,
         relay: &Relay,
@@ -86,10 +99,32 @@ impl Recorders {
         from: SocketAddr,
         datagram: &[u8],
     ) {
-        if let Some(leg) = relay.claimed_leg(from, datagram) {
-            let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-            self.note(leg, || Header::new(at, from, false, datagram));
+        let Some(leg) = relay.claimed_leg(from, datagram) else { return };
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let header = Header::new(at, from, false, datagram);
+        if self.are_on() {
+            self.note(leg, || header);
         }
+        self.keep(leg, header);
+    }
+
+    fn keep(&self, leg: LegId, header: Header) {
+        let mut past = unpoisoned(&self.past);
+        if past.len() == PAST_MAX {
+            past.pop_front();
+        }
+        past.push_back((leg, header));
+    }
+
+    /// What a leg sent lately, as far as it is kept, in memory for a whole recording.
+    fn past_of(&self, leg: LegId) -> VecDeque<Header> {
+        let mut headers = VecDeque::with_capacity(HEADERS_MAX);
+        let past = unpoisoned(&self.past);
+        let newest_first = past.iter().rev().filter(|(of, _)| *of == leg);
+        for (_, header) in newest_first.take(HEADERS_MAX) {
+            headers.push_front(*header);
+        }
+        headers
     }
 
     /// Notes so many flights, from the front, that the socket took.
@@ -113,9 +148,13 @@ impl Recorders {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Recording>> {
-        // A panic ends the process, so nobody sees a list that a panicking thread left.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(&self.list)
     }
+}
+
+/// A panic ends the process, so nobody sees what a panicking thread left.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts the recorders of all relays.
@@ -126,13 +165,14 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    /// Begins to record a leg; `None` when as many recorders run as may.
+    /// Begins to record a leg, with what it sent lately; `None` when as many recorders run as may.
     pub(crate) fn begin(&self, recorders: &Arc<Recorders>, leg: LegId) -> Option<Recorder> {
         let more = |taken| (taken < RECORDERS_MAX).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let headers = VecDeque::with_capacity(HEADERS_MAX);
+        // Held from before it is copied, so that nothing that arrives meanwhile is left out.
         let mut list = recorders.lock();
+        let headers = recorders.past_of(leg);
         list.push(Recording { number, leg, headers, lost: 0 });
         recorders.on.store(true, Ordering::Relaxed);
         drop(list);
@@ -214,6 +254,27 @@ mod tests {
         assert_eq!((headers.len(), lost), (HEADERS_MAX, 3));
         assert_eq!(headers[0], header(3));
         assert!(!recorders.are_on());
+    }
+
+    #[test]
+    fn what_arrived_before_it_was_asked_for_is_there_as_far_as_there_is_room() {
+        let (shelf, recorders) = (Shelf::default(), Arc::new(Recorders::default()));
+        let mut legs = Slab::<LegId, ()>::default();
+        let (one, other) = (legs.insert(()), legs.insert(()));
+        let peer = SocketAddr::from(([192, 0, 2, 1], 5_000));
+        let header = |n: u64| Header::new(Timestamp::from_micros(n), peer, false, &datagram(1, 99));
+        for number in 0..PAST_MAX as u64 {
+            recorders.keep(if number % 1_024 == 0 { one } else { other }, header(number));
+        }
+        let recorder = shelf.begin(&recorders, one).unwrap();
+        recorders.note(one, || header(9_999));
+        let seen =
+            |headers: Vec<Header>| headers.iter().map(|h| h.at.as_micros()).collect::<Vec<_>>();
+        assert_eq!(seen(recorder.finish().0), [0, 1_024, 2_048, 3_072, 9_999]);
+        recorders.keep(other, header(5_000));
+        assert_eq!(seen(shelf.begin(&recorders, one).unwrap().finish().0), [1_024, 2_048, 3_072]);
+        let busy = shelf.begin(&recorders, other).unwrap().finish().0;
+        assert_eq!((busy.len(), busy.last()), (HEADERS_MAX, Some(&header(5_000))));
     }
 
     #[test]

@@ -267,9 +267,7 @@ impl MediaThread {
             let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             let arrival = self.received_at.as_micros().saturating_sub(waited);
             let arrival = Timestamp::from_micros(arrival);
-            if recorders.are_on() {
-                recorders.note_received(relay, arrival, from, packet);
-            }
+            recorders.note_received(relay, arrival, from, packet);
             let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
             // The other threads work on it meanwhile.
             if let Some((to, handover)) = fanout.take_handover() {

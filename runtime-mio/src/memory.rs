@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use lvsp_core::ids::{ConnId, RelayId};
+use lvsp_core::ids::{ConnId, LegId, RelayId};
 use lvsp_core::limits::Limits;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
 use lvsp_core::memory::Ceiling;
@@ -11,7 +11,7 @@ use lvsp_core::parking;
 use mio::net::TcpStream;
 
 use crate::admin::{CONNECTIONS_MAX, HEAD_BYTES, PAGE};
-use crate::capture::{HEADERS_MAX, Header, RECORDERS_MAX};
+use crate::capture::{HEADERS_MAX, Header, PAST_MAX, RECORDERS_MAX};
 use crate::runtime::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::sys::RECEIVED_BYTES;
 use crate::tcp::Tcp;
@@ -36,7 +36,8 @@ pub fn ceiling(limits: &Limits, control_clients: usize, relays: usize) -> Ceilin
     let events = EVENT_QUEUE * QUEUE_COPIES;
     ceiling.add("events of relays", "", events, size_of::<(RelayId, RelayEvent)>());
     ceiling.add("received datagrams", "", relays, RECEIVED_BYTES);
-    ceiling.add("flight recorders", "", RECORDERS_MAX * HEADERS_MAX, size_of::<Header>());
+    let headers = RECORDERS_MAX * HEADERS_MAX + relays * PAST_MAX;
+    ceiling.add("flight recorders", "", headers, size_of::<(LegId, Header)>());
     ceiling.add("the admin plane", "", CONNECTIONS_MAX, ADMIN_CONNECTION_BYTES);
     ceiling.add("the program itself", "", 1, PROGRAM_BYTES);
     ceiling

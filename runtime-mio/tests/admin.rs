@@ -408,8 +408,8 @@ fn what_makes_no_sense_is_refused_in_words() {
         ("/v1/explain?speaker=me&listener=you", 404, "no member \"me\""),
         ("/v1/members/99-0/capture", 404, "no member \"99-0\""),
         (&format!("/v1/members/{id}/capture"), 409, "has not identified"),
-        (&format!("/v1/members/{id}/capture?seconds=61"), 400, "1 to 60"),
-        (&format!("/v1/members/{id}/capture?seconds=no"), 400, "1 to 60"),
+        (&format!("/v1/members/{id}/capture?seconds=61"), 400, "0 to 60"),
+        (&format!("/v1/members/{id}/capture?seconds=no"), 400, "0 to 60"),
     ] {
         let answer = get(site.admin, path);
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
@@ -482,7 +482,7 @@ fn a_capture_holds_headers_with_real_addresses_and_nothing_of_what_is_said() {
     assert!(answer.head.contains("application/vnd.tcpdump.pcap"), "{}", answer.head);
     assert!(answer.head.contains(&format!("member-{id}.pcapng")), "{}", answer.head);
     let (mut from_client, mut to_client) = (0, 0);
-    for packet in packets(&answer.bytes) {
+    for packet in packets(&answer.bytes).into_iter().filter(Packet::is_media) {
         // IPv4 and UDP, then a header of RTP: 12 bytes, or 16 with the preamble of an extension.
         assert!((28 + 12..=28 + 16).contains(&packet.bytes.len()), "{}", packet.bytes.len());
         assert!(packet.original as usize > packet.bytes.len(), "it was longer");
@@ -490,14 +490,39 @@ fn a_capture_holds_headers_with_real_addresses_and_nothing_of_what_is_said() {
         from_client += u32::from(ports[0] == port);
         to_client += u32::from(ports[1] == port);
         assert!(ports.contains(&port), "{ports:?}");
-        assert_eq!(packet.bytes[28] >> 6, 2, "version 2 of RTP");
     }
     assert!(from_client > 0 && to_client > 0, "{from_client} and {to_client}");
+}
+
+#[test]
+fn a_capture_without_time_holds_what_the_member_sent_before() {
+    let mut site = Site::new();
+    let (mut one, _other) = (site.joined(10), site.joined(11));
+    let id = site.id(10);
+    one.role.send_frame(b"said before anybody asked");
+    one.carry();
+    let path = format!("/v1/members/{id}/capture?seconds=0");
+    let admin = site.admin;
+    let (asked, said) = wait_for("what was said", || {
+        let answer = get(admin, &path);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let all = packets(&answer.bytes);
+        let media = all.iter().filter(|packet| packet.is_media()).count();
+        (media > 0).then_some((all.len() - media, media))
+    });
+    assert_eq!((asked, said), (1, 1), "its discovery request and its frame");
 }
 
 struct Packet<'a> {
     bytes: &'a [u8],
     original: u32,
+}
+
+impl Packet<'_> {
+    /// Whether what is in UDP is of version 2 of RTP; else it is address discovery.
+    fn is_media(&self) -> bool {
+        self.bytes[28] >> 6 == 2
+    }
 }
 
 /// The Enhanced Packet Blocks of a pcapng file.

@@ -212,7 +212,8 @@ struct OfCapture {
 const CAPTURE_S_MAX: u64 = 60;
 const CAPTURE_S: u64 = 5;
 
-/// Records the headers of a member's datagrams from now on, and answers when the time is over.
+/// Records the headers of a member's datagrams from now on, and answers when the time is over, with
+/// what it sent lately before them. No time gives that alone.
 async fn capture(
     State(Plane { observer, .. }): State<Plane>,
     id: Result<Path<String>, PathRejection>,
@@ -222,9 +223,9 @@ async fn capture(
     let seconds = match seconds {
         None => CAPTURE_S,
         Some(given) => match given.parse() {
-            Ok(seconds @ 1..=CAPTURE_S_MAX) => seconds,
+            Ok(seconds @ 0..=CAPTURE_S_MAX) => seconds,
             _ => {
-                let why = "1 to 60 seconds can be recorded";
+                let why = "0 to 60 seconds can be recorded";
                 return Err(Problem::Argument { what: "seconds", given, why });
             }
         },
@@ -240,7 +241,7 @@ async fn capture(
         server: observer.public_address(session.relay).unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
         relay: &format!("relay-{}", session.relay.0),
         comment: &format!(
-            "Member {given}, SSRC {}: {seconds} s, headers only; IP and UDP headers are made up from the \
+            "Member {given}, SSRC {}: what it sent lately, and {seconds} s of both directions; headers only; IP and UDP headers are made up from the \
              real addresses. {lost} older headers had no room.",
             session.ssrc.0
         ),
