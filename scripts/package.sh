@@ -6,7 +6,7 @@
 #   scripts/package.sh [--build-only]
 #
 # Trying it needs root and a mirror of Debian's, and installs by apt-get what is missing of debootstrap,
-# lintian, openssl, util-linux and iproute2; status 2 where that cannot be done. Installs cargo-deb if
+# lintian, openssl, util-linux and iproute2; status 77 where that cannot be done. Installs cargo-deb if
 # need be.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,17 +30,7 @@ cp deploy/Caddyfile deploy/*.conf deploy/lvsp*.toml "$staged/examples/"
 cp -r deploy/grafana/* deploy/prometheus/* "$staged/examples/"
 find "$staged/examples" -mindepth 2 -type f -exec mv -t "$staged/examples" {} +
 find "$staged/examples" -mindepth 1 -type d -delete
-if "$program" help man >/dev/null 2>&1; then
-    "$program" man "$staged/man" >/dev/null
-else
-    # What the program says of itself, in a page.
-    {
-        printf '.TH LVSP-MIO 1\n.SH NAME\nlvsp-mio \\- voice server for Discord-compatible chat servers\n'
-        printf '.SH SYNOPSIS\n.B lvsp-mio\n.I COMMAND\n.SH DESCRIPTION\n.nf\n'
-        "$program" --help | sed 's/\\/\\e/g; s/-/\\-/g; s/^\./\\\&./'
-        printf '.fi\n'
-    } >"$staged/man/lvsp-mio.1"
-fi
+"$program" man --out "$staged/man" >/dev/null
 gzip -9n "$staged"/man/*
 rm -rf target/debian
 (cd runtime-mio && cargo deb --locked --no-build --quiet)
@@ -77,7 +67,7 @@ if ! debootstrap --variant=minbase "$suite" "$root" ${mirror:+"$mirror"} \
     tail -n 5 "$root.log" >&2
     rm -f "$root.log"
     echo "package: not tried: no root of $suite can be made here" >&2
-    exit 2
+    exit 77
 fi
 rm -f "$root.log"
 in_root() { chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }

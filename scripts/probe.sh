@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Probes a server from another host, with firewalls in between: two network namespaces with a link
 # between them, which are removed again. Each case says what the probe has to say. Needs root, ip and
-# nft; status 2 says that this machine lacks them.
+# nft; status 77 says that this machine lacks them.
 #
 # SERVER=FILE runs that program instead of building the one of this folder.
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 lacks() {
     echo "probe: $1, so nothing was probed from another host" >&2
-    exit 2
+    exit 77
 }
 [ "$(id -u)" = 0 ] || lacks "not root"
 command -v ip >/dev/null || lacks "no ip here (Debian: iproute2)"

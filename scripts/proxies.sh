@@ -6,7 +6,7 @@
 #   scripts/proxies.sh [nginx-http] [nginx-stream] [caddy]
 #
 # Needs root, and installs by apt-get what is missing of iproute2, util-linux, openssl, nginx,
-# libnginx-mod-stream and caddy; status 2 where that cannot be done. Everything happens in two network namespaces with a link between
+# libnginx-mod-stream and caddy; status 77 where that cannot be done. Everything happens in two network namespaces with a link between
 # them, which are removed again. SERVER=FILE runs that program instead of building one.
 set -eu
 

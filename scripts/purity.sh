@@ -3,7 +3,7 @@
 # operating system, and looks whether the linked module imports anything.
 #
 # It needs the standard library for wasm32-unknown-unknown, which rustup fetches where it is missing;
-# status 2 where it cannot.
+# status 77 where it cannot.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ elif rustup target add $target >/dev/null 2>&1; then
 else
     say "cannot be shown here: this toolchain has no standard library for $target, and rustup cannot" >&2
     say "fetch it; on a machine with a network: rustup target add $target" >&2
-    exit 2
+    exit 77
 fi
 
 say "building the core without its default features"

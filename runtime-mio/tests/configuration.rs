@@ -250,8 +250,7 @@ fn document(sections: &[Section]) -> String {
          suggestion. Each scalar key\nis also an environment variable, which wins over the file; lists \
          and `[[...]]` tables stand in the file only. A key\nwithout a default is left out unless its \
          description says otherwise. `deploy/lvsp.example.toml` has them all, commented out.\n\n\
-         This file is written by `{COMMAND}`; without `UPDATE` the\nsame test checks it. Descriptions \
-         are the doc comments of `runtime-mio/src/config/sections.rs`.\n"
+         Generated: CONTRIBUTING.md says how.\n"
     );
     for section in sections {
         let Section { name, is_array, description, keys } = section;
@@ -312,7 +311,6 @@ fn example(sections: &[Section]) -> String {
          it has none. Remove the number sign in front of what you change; `lvsp-mio check-config` says \
          what is wrong, `lvsp-mio doctor` whether this host is fit for it.",
     );
-    comment(&mut text, &format!("Written from the code by `{COMMAND}`, which checks it as well."));
     for section in sections {
         let Section { name, is_array, description, keys } = section;
         text.push('\n');

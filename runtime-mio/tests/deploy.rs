@@ -88,11 +88,15 @@ fn the_service_names_every_credential_that_it_loads_by_a_key_that_exists() {
     let service = unit(SERVICE);
     let environment = values(&service, "Environment");
     let credentials = values(&service, "LoadCredential");
-    assert_eq!(environment.len(), credentials.len());
+    let secret = Path::new("/run/credentials").join(SERVICE).join("control-secret");
+    let file = File::load(Some(&folder().join("lvsp.toml")), std::iter::empty()).unwrap();
+    assert_eq!(file.control.secret_file, Some(secret));
+    assert_eq!(environment.len() + 1, credentials.len());
     for credential in credentials {
         let (name, _) = credential.split_once(':').unwrap();
         let end = format!("=%d/{name}");
-        assert!(environment.iter().any(|variable| variable.ends_with(&end)), "{name}");
+        let is_named = environment.iter().any(|variable| variable.ends_with(&end));
+        assert!(is_named || name == "control-secret", "{name}");
     }
     let variables = environment.iter().map(|variable| variable.split_once('=').unwrap());
     File::load(None, variables.map(|(key, value)| (key.into(), value.into()))).unwrap();
@@ -109,6 +113,8 @@ fn the_example_configuration_has_all_that_the_service_does_not_bring() {
         gateway: listens("gateway", "ListenStream"),
         media: listens("media", "ListenDatagram"),
     });
+    // The file is where the service manager puts it.
+    file.control.secret_file = None;
     file.control.secret = Some(SecretText::new("0123456789abcdef".repeat(2)));
     file.tls.off = true;
     file.check().unwrap();

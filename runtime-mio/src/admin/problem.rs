@@ -20,7 +20,7 @@ pub(super) enum Problem {
          name it in admin.hosts"
     )]
     Host(String),
-    #[error("there is nothing at this path; `/` has the list")]
+    #[error("there is nothing at this path; \"Monitor\" in docs/operating.md has the list")]
     Path,
     #[error("the request is not understood: {0}")]
     Request(String),

@@ -99,13 +99,13 @@ fn announce(
 fn bind_admin(section: &AdminSection, first_start: bool) -> Result<Option<Admin>> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
     if section.listen.is_some() || !first_start {
-        return Ok(Admin::bind(section)?);
+        return Admin::bind(section).map_err(explain);
     }
     let at = |port| AdminSection {
         listen: Some(SocketAddr::new(usual.ip(), port)),
         ..AdminSection::default()
     };
-    Ok(Admin::bind(&at(ADMIN_PORT)).or_else(|_| Admin::bind(&at(0)))?)
+    Admin::bind(&at(ADMIN_PORT)).or_else(|_| Admin::bind(&at(0))).map_err(explain)
 }
 
 /// Tells what the configuration is to blame for from what is not, and who holds a port in use.
