@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 suite=bookworm
 
-cargo deb --version 2>/dev/null | grep -qx 3.8.0 || cargo install --locked --quiet cargo-deb@3.8.0
+cargo deb --version 2>/dev/null | grep -qx 3.8.0 || cargo install --debug --locked --quiet cargo-deb@3.8.0
 
 # --- build ---
 

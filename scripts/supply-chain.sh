@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny
+command -v cargo-deny >/dev/null || cargo install --debug --locked --quiet cargo-deny
 deny() { cargo deny --locked "$@"; }
 
 for manifest in Cargo.toml fuzz/Cargo.toml; do

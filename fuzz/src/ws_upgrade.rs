@@ -18,6 +18,8 @@ use crate::chunks::{Cuts, Outcome, feed};
 
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const TARGET: &str = "/?v=8";
+/// How headers of the PROXY protocol begin, which nobody but trusted proxies may send.
+const PROXY_STARTS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
 /// A refusal's head and its line.
 const ANSWER_BYTES: usize = 320;
 
@@ -79,7 +81,8 @@ fn check_server(outcome: &Outcome, head: &Head<'_>, bytes: &[u8]) {
                     assert!(lines.upgrade_key().is_none() || !lines.is_plain(), "{lines:?}");
                 }
                 (CloseReason::BadUpgrade, Head::Foreign)
-                | (CloseReason::HeadTooBig | CloseReason::HeadTooLong, Head::TooLarge) => {}
+                | (CloseReason::HeadTooBig | CloseReason::HeadTooLong, Head::TooLarge)
+                | (CloseReason::UntrustedProxy, Head::Proxied) => {}
                 other => panic!("refused for {other:?}"),
             }
             assert_eq!((outcome.events.len(), outcome.stage), (1, Stage::Closed));
@@ -134,6 +137,8 @@ fn accept_of(key: &[u8]) -> String {
 enum Head<'a> {
     Arriving,
     TooLarge,
+    /// It begins like a header of the PROXY protocol. Only the server's role looks at that.
+    Proxied,
     /// It begins with a byte that no method begins with. The client's role does not look at that.
     Foreign,
     Complete(Lines<'a>),
@@ -151,6 +156,12 @@ impl<'a> Head<'a> {
     fn read(bytes: &'a [u8], is_client: bool, bytes_max: usize, lines_max: usize) -> Self {
         let mut lines = Vec::new();
         let mut at = 0;
+        if !is_client && PROXY_STARTS.iter().any(|start| bytes.starts_with(start)) {
+            return Self::Proxied;
+        }
+        if !is_client && PROXY_STARTS.iter().any(|start| start.starts_with(bytes)) {
+            return Self::Arriving;
+        }
         if !is_client && bytes.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
             return Self::Foreign;
         }
