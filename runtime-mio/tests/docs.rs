@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lvsp_core::config::{ControlAuth, HealthScale, Revision};
+use lvsp_core::reasons::CloseReason;
+use lvsp_core::wire::close::{self, Close};
 use lvsp_mio::config::File;
 
 fn path(document: &str) -> PathBuf {
@@ -15,6 +17,30 @@ fn path(document: &str) -> PathBuf {
 
 fn read(document: &str) -> String {
     fs::read_to_string(path(document)).expect("the document is in the tree")
+}
+
+#[test]
+fn the_table_of_closes_has_every_reason_with_its_codes() {
+    const METRICS: &str = "docs/metrics.md";
+    const MARK: &str = "<!-- closes: written by runtime-mio/tests/docs.rs -->\n";
+    const END: &str = "<!-- end of closes -->";
+    let said = |close: Option<Close>| {
+        close.map_or_else(String::new, |(code, text)| format!("{code}, {text}"))
+    };
+    let mut table =
+        String::from("| reason | to voice clients | to chat servers |\n|---|---|---|\n");
+    for reason in CloseReason::ALL {
+        let codes = [close::gateway(*reason), close::control(*reason)].map(said);
+        table += &format!("| `{}` | {} | {} |\n", reason.name(), codes[0], codes[1]);
+    }
+    let document = read(METRICS);
+    let (before, rest) = document.split_once(MARK).expect("the mark");
+    let (found, after) = rest.split_once(END).expect("the other mark");
+    if env::var_os("UPDATE").is_some() {
+        let text = format!("{before}{MARK}{table}{END}{after}");
+        return fs::write(path(METRICS), text).expect("the document can be written");
+    }
+    assert!(found == table, "{METRICS} differs; UPDATE=1 cargo test --test docs writes it");
 }
 
 #[test]
