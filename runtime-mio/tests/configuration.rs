@@ -244,13 +244,13 @@ impl Key {
 }
 
 fn document(sections: &[Section]) -> String {
-    let mut text = format!(
+    let mut text = String::from(
         "# Configuration\n\n\
          A TOML file, named by `--config` or `LVSP_CONFIG_FILE`. Unknown keys are errors, with a \
          suggestion. Each scalar key\nis also an environment variable, which wins over the file; lists \
          and `[[...]]` tables stand in the file only. A key\nwithout a default is left out unless its \
          description says otherwise. `deploy/lvsp.example.toml` has them all, commented out.\n\n\
-         Generated: CONTRIBUTING.md says how.\n"
+         Generated: CONTRIBUTING.md says how.\n",
     );
     for section in sections {
         let Section { name, is_array, description, keys } = section;
