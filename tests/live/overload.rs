@@ -26,9 +26,11 @@ const NEWCOMERS: usize = CHANNEL_MEMBERS;
 const MEASURE: Duration = Duration::from_secs(3);
 /// The server's processor time is given out anew this often, in microseconds. What it waits for it
 /// is to be less than the age at which a relay that is behind drops.
-const PERIOD_US: u64 = 20_000;
-/// The kernel gives no less.
-const QUOTA_MIN_US: u64 = 1_000;
+const PERIOD_US: f64 = 20_000.0;
+/// Or less often, where few clients load a fast machine: the kernel gives no less than this at once.
+const QUOTA_MIN_US: f64 = 1_000.0;
+/// The kernel's longest that makes sense here.
+const PERIOD_MAX_US: f64 = 100_000.0;
 /// How long newcomers may take, and everybody to be audible in the end.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -91,12 +93,12 @@ fn overload(world: &mut World, members: usize, options: &Options) -> Result<Figu
     world.run_for(MEASURE)?;
     let used = process.processor_time()?.all.saturating_sub(before);
     let cores = used.as_secs_f64() / MEASURE.as_secs_f64();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few processors")]
-    let quota = (cores / 2.0 * PERIOD_US as f64) as u64;
-    if quota < QUOTA_MIN_US {
+    let share = cores / 2.0;
+    let period = PERIOD_US.max(QUOTA_MIN_US / share);
+    if period > PERIOD_MAX_US {
         bail!("the load takes {cores:.3} processors, too little to halve: use more --clients");
     }
-    limit(&group, quota)?;
+    limit(&group, (share * period).ceil(), period.ceil())?;
     group.take(pid)?;
     group.check_member(pid)?;
     let figures = endure(world, members, options);
@@ -104,11 +106,12 @@ fn overload(world: &mut World, members: usize, options: &Options) -> Result<Figu
     figures.map(|(period, join)| Figures { period, join, cores })
 }
 
-fn limit(group: &Cgroup, quota_us: u64) -> Result<()> {
+/// So many microseconds of a processor in each period.
+fn limit(group: &Cgroup, quota_us: f64, period_us: f64) -> Result<()> {
     if group.is_unified() {
-        return group.set("", "cpu.max", &format!("{quota_us} {PERIOD_US}"));
+        return group.set("", "cpu.max", &format!("{quota_us} {period_us}"));
     }
-    group.set("cpu.cfs_period_us", "", &PERIOD_US.to_string())?;
+    group.set("cpu.cfs_period_us", "", &period_us.to_string())?;
     group.set("cpu.cfs_quota_us", "", &quota_us.to_string())
 }
 
