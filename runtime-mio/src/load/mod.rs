@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `shape` | how many of what, and so what has to arrive |
 //! | `pacer`, `stamp` | what is said when, and what it says |
+//! | `climb` | how many speakers are tried next, on the way to saturation |
 //! | `run` | what happens in which order: [`Swarm`], [`run()`] |
 //! | `tally` | what counts |
 //! | `process` | what the server's process used meanwhile |
@@ -20,6 +21,7 @@
 
 mod alarm;
 mod chat;
+mod climb;
 mod descriptors;
 mod discord;
 pub(crate) mod door;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::run::LOSS_FREE;
+use super::climb::LOSS_FREE;
 
 /// A generator later than this blames the server for its own lateness.
 const LATE_US: u64 = 5_000;

@@ -9,6 +9,7 @@ use anyhow::Result;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::time::Timestamp;
 
+use super::climb::{Climb, LOSS_FREE};
 use super::pacer::{Due, Pacer, Say};
 use super::process::{Link, Process, ProcessorTime};
 use super::progress::Progress;
@@ -24,12 +25,6 @@ const SETTLE: Duration = Duration::from_millis(300);
 const QUIET: Duration = Duration::from_millis(250);
 /// How long that is waited for at the most: a server may hold seconds of talk.
 const QUIET_MAX: Duration = Duration::from_secs(5);
-/// A share of lost packets that is still no loss.
-pub(super) const LOSS_FREE: f64 = 0.001;
-/// How often a step is tried before its loss is the server's.
-const TRIES: usize = 3;
-/// From one step to the next, in percent.
-const STEP_PERCENT: usize = 115;
 
 /// Clients that are driven by [`run()`].
 pub trait Swarm {
@@ -193,29 +188,24 @@ impl Runner<'_> {
         })
     }
 
-    /// Adds speakers until something is lost at every try: once may be the machine's other work.
+    /// Looks for the most speakers of whom nothing is lost.
     fn saturate(&mut self) -> Result<(Step, Vec<Step>, Option<bool>)> {
         let mut shape = self.plan.shape;
+        let mut climb = Climb::new(shape.speakers, shape.members);
         let mut steps: Vec<Step> = Vec::new();
         let mut best: Option<Step> = None;
         loop {
+            shape.speakers = climb.speakers();
             let step = self.talk(shape)?;
             let is_lossy = step.lost_share.is_some_and(|share| share > LOSS_FREE);
-            let tries = steps.iter().filter(|past| past.speakers == shape.speakers).count() + 1;
             steps.push(step.clone());
-            if is_lossy && tries == TRIES {
+            if !is_lossy {
+                best = Some(step.clone());
+            }
+            if !climb.go_on(is_lossy) {
                 // Nothing without loss is nothing to be proud of, but is to be seen.
-                return Ok((best.unwrap_or(step), steps, Some(true)));
+                return Ok((best.unwrap_or(step), steps, Some(climb.is_saturated())));
             }
-            if is_lossy {
-                continue;
-            }
-            best = Some(step.clone());
-            if shape.speakers == shape.members {
-                return Ok((step, steps, Some(false)));
-            }
-            let next = (shape.speakers * STEP_PERCENT / 100).max(shape.speakers + 1);
-            shape.speakers = next.min(shape.members);
         }
     }
 
