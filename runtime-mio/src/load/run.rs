@@ -25,6 +25,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 const QUIET: Duration = Duration::from_millis(250);
 /// How long that is waited for at the most: a server may hold seconds of talk.
 const QUIET_MAX: Duration = Duration::from_secs(5);
+/// Frames that are due within so long leave together on the way to saturation.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Clients that are driven by [`run()`].
 pub trait Swarm {
@@ -245,7 +247,7 @@ impl Runner<'_> {
     ) -> Result<()> {
         while clock::now() < until {
             self.say_due(clock::now(), pacer, tally, random);
-            let next = pacer.next_at().map_or(until, |at| at.min(until));
+            let next = pacer.next_at().map_or(until, |at| at.min(until)).max(self.pause());
             self.swarm
                 .turn(next, &mut |listener, at, frame| tally.note_heard(listener, at, frame))?;
             self.progress.set(clock::now().since(self.begun).as_secs());
@@ -254,6 +256,12 @@ impl Runner<'_> {
         let last = Timestamp::from_micros(until.as_micros() - 1);
         self.say_due(last, pacer, tally, random);
         Ok(())
+    }
+
+    /// Until when nothing needs to be said. Waking for each frame costs several times as much as sending
+    /// it, and a server that is to be saturated shares its processors with this.
+    fn pause(&self) -> Timestamp {
+        if self.plan.saturate { clock::now() + TICK } else { Timestamp::ZERO }
     }
 
     /// Says everything that is due by `now`: little, unless this was held up.
