@@ -8,7 +8,8 @@
 //!    yet heard of its session;
 //! 3. hand each datagram to [`relay::Relay::handle_datagram`] and fill the
 //!    [`fanout::Fanout`] into a [`batch::TransmitBatch`]; send and clear the batch when it is full,
-//!    and at the end of the turn ([`Outbox`] does that, and drops what has become too old);
+//!    and at the end of the turn ([`Forwarding`] does all of that in one call for each datagram, and
+//!    drops what has become too old);
 //! 4. take the relay's events until there are none.
 //!
 //! A room that is larger than a core has legs on several relays. What is said at one of them leaves
@@ -25,6 +26,7 @@ mod coalescer;
 pub mod command;
 pub mod fanout;
 mod flights;
+pub(crate) mod forwarding;
 mod handover;
 pub mod inspect;
 mod intake;
@@ -41,8 +43,9 @@ pub use batch::TransmitBatch;
 pub use coalescer::Coalescer;
 pub use fanout::{Fanout, Filled};
 pub use flights::{Flight, Flights};
+pub use forwarding::{FillsBatch, Forwarding, Forwards};
 pub use handover::{Handover, Handovers};
-pub use outbox::{Outbox, Sent, Unsent};
+pub use outbox::{Outbox, Sent};
 pub use relay::Relay;
 
 #[cfg(test)]

@@ -40,8 +40,8 @@ pub struct Relay {
     /// The latest time that an input carried.
     pub(super) now: Timestamp,
     pub(super) rooms: Rooms,
-    /// Which leg is bound to an address, for pings alone: they name no SSRC. Keys are addresses
-    /// that strangers choose, hence the random hasher.
+    /// Which leg is bound to an address, for what names no SSRC that somebody has. Keys are
+    /// addresses that strangers choose, hence the random hasher.
     pub(super) by_address: HashMap<SocketAddr, LegId>,
     pub(super) news: News,
     pub(super) shedding: Shedding,
@@ -111,21 +111,34 @@ impl Relay {
         self.rooms.iter().map(|leg| (leg.id, leg.figures()))
     }
 
-    /// Counts copies that the socket refused. Hosts call it instead of queueing them.
-    pub fn note_unsent(&mut self, copies: u64) {
-        self.stats.drops.count(DropReason::SocketFull, copies);
+    /// Counts a copy for this leg that the socket refused. Hosts that send without a
+    /// [`Forwarding`](crate::media::Forwarding) call it instead of queueing the copy.
+    pub fn note_unsent(&mut self, now: Timestamp, leg: LegId) {
+        self.count_unsent(now, leg, DropReason::SocketFull);
     }
 
-    /// Counts packets that were not handed to another relay, because the list of what waits for that
-    /// one had no room: one for each such relay.
-    pub fn note_not_handed_over(&mut self, packets: u64) {
+    /// Counts a copy for this leg that was older than the latency budget, so that it was not sent.
+    pub fn note_too_late(&mut self, now: Timestamp, leg: LegId) {
+        self.stats.limits.media_latency_ms += 1;
+        self.count_unsent(now, leg, DropReason::TooLate);
+    }
+
+    fn count_unsent(&mut self, now: Timestamp, leg: LegId, reason: DropReason) {
+        self.stats.drops.count(reason, 1);
+        if let Some(leg) = self.rooms.leg_mut(leg) {
+            leg.note_unsent(reason, now);
+        }
+    }
+
+    /// Counts a packet of this leg that was not handed to these relays, because the lists of what
+    /// waits for them had no room.
+    pub fn note_not_handed_over(&mut self, now: Timestamp, speaker: LegId, full: RelaySet) {
+        let packets = full.len() as u64;
         self.stats.drops.count(DropReason::NotHandedOver, packets);
-    }
-
-    /// Counts copies that the host dropped because they were older than the latency budget.
-    pub fn note_too_late(&mut self, copies: u64) {
-        self.stats.limits.media_latency_ms += copies;
-        self.stats.drops.count(DropReason::TooLate, copies);
+        if let Some(leg) = self.rooms.leg_mut(speaker).filter(|_| packets > 0) {
+            leg.figures.drops.count(DropReason::NotHandedOver, packets);
+            leg.last_unshared = Some((full, now));
+        }
     }
 
     /// Counts datagrams that the socket's buffer had no room for: the relay is behind.
@@ -212,8 +225,7 @@ impl Relay {
             Ok(Verdict::Reply(reply)) => Fanout::reply(&mut self.stats, reply),
             Ok(Verdict::Forward { from, head, payload }) => {
                 let (room, others) = self.rooms.sharing(from.room);
-                let age = u64::try_from(self.age.as_micros()).unwrap_or(u64::MAX);
-                let arrival = Timestamp::from_micros(self.now.as_micros().saturating_sub(age));
+                let arrival = self.now - self.age;
                 let packet = Handover { room, arrival, handed: self.now, head, payload };
                 self.copies(from.room, from.index, others, packet)
             }
@@ -333,7 +345,7 @@ fn is_discovery(packet: &[u8]) -> bool {
     matches!(Kind::of(packet), Kind::Discovery(_) | Kind::LegacyDiscovery(_))
 }
 
-/// Takes an address out of the table of pings.
+/// Takes an address out of the table of addresses.
 pub(super) fn unbind(by_address: &mut HashMap<SocketAddr, LegId>, address: SocketAddr, leg: LegId) {
     // Another leg may have been bound to the same address since.
     if by_address.get(&address) == Some(&leg) {
