@@ -118,7 +118,7 @@ impl Relay {
             Kind::Discovery(ssrc) | Kind::LegacyDiscovery(ssrc) => ssrc,
             Kind::Ping(_) | Kind::Keepalive | Kind::Other => {
                 let from = crate::media::binding::normalise(from);
-                return self.by_address.get(&from).copied();
+                return self.addresses.leg_at(from);
             }
         };
         self.rooms.find(ssrc).map(|place| self.rooms.id_at(place))

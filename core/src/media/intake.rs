@@ -20,7 +20,7 @@ use crate::media::fanout::{HEAD_BYTES, REPLY_BYTES, Reply, ReplyKind};
 use crate::media::leg::{Leg, OpenFailure};
 use crate::media::news::Note;
 use crate::media::rate::Rate;
-use crate::media::relay::{Relay, unbind};
+use crate::media::relay::Relay;
 use crate::media::room::Place;
 use crate::reasons::DropReason;
 use crate::time::Timestamp;
@@ -117,7 +117,7 @@ impl Relay {
 
     /// A ping names no SSRC, so that only the address tells whose it is.
     fn judge_ping(&mut self, from: SocketAddr, opaque: [u8; 4]) -> Result<Reply, DropReason> {
-        let id = self.by_address.get(&from).copied().ok_or(DropReason::Ping)?;
+        let id = self.addresses.leg_at(from).ok_or(DropReason::Ping)?;
         let leg = self.rooms.leg_mut(id).ok_or(DropReason::Ping)?;
         leg.alive_at = Some(self.now);
         if !leg.ping.take(self.now, self.limits.ping, 1) {
@@ -137,7 +137,7 @@ impl Relay {
 
     /// The leg that is bound to exactly this address.
     fn bound(&mut self, from: SocketAddr) -> Option<&mut Leg> {
-        let id = self.by_address.get(&from).copied()?;
+        let id = self.addresses.leg_at(from)?;
         self.rooms.leg_mut(id)
     }
 
@@ -349,10 +349,10 @@ impl Relay {
             Move::Bound => {}
             Move::Moved { from: old } => {
                 self.stats.rebinds += 1;
-                unbind(&mut self.by_address, old, leg.id);
+                self.addresses.unbind(old, leg.id);
             }
         }
-        self.by_address.insert(from, leg.id);
+        self.addresses.bind(from, leg.id);
         self.stats.foreign_binds += u64::from(leg.binding.is_foreign());
         self.news.note(leg, Note::Bound);
     }

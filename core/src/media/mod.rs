@@ -20,6 +20,7 @@
 //! counted. Who may be in which room is not decided here but by the control plane, which speaks
 //! to a relay only through commands.
 
+mod addresses;
 pub mod batch;
 mod binding;
 mod coalescer;

@@ -7,7 +7,6 @@
 //! Between calls nothing of a datagram is left but counters: media is never queued. From
 //! [`Relay::handle_datagram`] to the dropped [`Fanout`] nothing is allocated or freed.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::crypto::cipher::Cipher;
 use crate::crypto::provider::Provider;
 use crate::ids::{LegId, RelayId, RelaySet, RoomId};
 use crate::limits::Limits;
+use crate::media::addresses::Addresses;
 use crate::media::binding::{Voucher, normalise};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::media::fanout::{Copies, Fanout};
@@ -40,9 +40,7 @@ pub struct Relay {
     /// The latest time that an input carried.
     pub(super) now: Timestamp,
     pub(super) rooms: Rooms,
-    /// Which leg is bound to an address, for what names no SSRC that somebody has. Keys are
-    /// addresses that strangers choose, hence the random hasher.
-    pub(super) by_address: HashMap<SocketAddr, LegId>,
+    pub(super) addresses: Addresses,
     pub(super) news: News,
     pub(super) shedding: Shedding,
     /// How long the datagram at hand has waited.
@@ -62,7 +60,7 @@ impl Relay {
             provider: config.cipher_provider.provider().unwrap_or_default(),
             now: Timestamp::ZERO,
             rooms: Rooms::default(),
-            by_address: HashMap::new(),
+            addresses: Addresses::default(),
             news: News::default(),
             shedding: Shedding::new(limits.media_behind_ms.duration()),
             age: Duration::ZERO,
@@ -97,7 +95,7 @@ impl Relay {
     /// How many addresses lead to a leg: at most one for each leg that is open.
     #[must_use]
     pub fn address_count(&self) -> usize {
-        self.by_address.len()
+        self.addresses.len()
     }
 
     /// What one leg has sent and received, if it is open.
@@ -174,7 +172,7 @@ impl Relay {
                 debug_assert!(leg.keyed.is_some(), "{} is not compiled in", mode.name());
                 leg.reception.restart();
                 if let Some(address) = leg.binding.settle(claimed.map(normalise)) {
-                    self.by_address.insert(address, leg.id);
+                    self.addresses.bind(address, leg.id);
                     self.stats.foreign_binds += u64::from(leg.binding.is_foreign());
                     self.news.note(leg, Note::Bound);
                 }
@@ -192,7 +190,7 @@ impl Relay {
                 let Some(leg) = self.rooms.remove(leg) else { return };
                 self.news.forget(&leg);
                 if let Some(address) = leg.binding.address() {
-                    unbind(&mut self.by_address, address, leg.id);
+                    self.addresses.unbind(address, leg.id);
                 }
             }
         }
@@ -334,21 +332,10 @@ impl Relay {
         debug_assert!(fresh, "leg ids and SSRCs are given out once");
         let legs = self.rooms.leg_count();
         self.news.reserve(legs);
-        // Twice as many as there can be, because a table that is less than half full sweeps out
-        // removed entries in place; a fuller one would allocate when a leg moves.
-        let room = (2 * (legs + 1)).saturating_sub(self.by_address.len());
-        self.by_address.reserve(room);
+        self.addresses.reserve(legs);
     }
 }
 
 fn is_discovery(packet: &[u8]) -> bool {
     matches!(Kind::of(packet), Kind::Discovery(_) | Kind::LegacyDiscovery(_))
-}
-
-/// Takes an address out of the table of addresses.
-pub(super) fn unbind(by_address: &mut HashMap<SocketAddr, LegId>, address: SocketAddr, leg: LegId) {
-    // Another leg may have been bound to the same address since.
-    if by_address.get(&address) == Some(&leg) {
-        by_address.remove(&address);
-    }
 }
