@@ -7,44 +7,32 @@ use crate::reasons::DropReason;
 use crate::time::Timestamp;
 use crate::wire::lvsp::VoiceFlags;
 
-/// Why a packet of the speaker's own goes no further although it can be opened.
-const REFUSALS: [DropReason; 7] = [
-    DropReason::PayloadType,
-    DropReason::TooLarge,
-    DropReason::RateLimited,
-    DropReason::OverBitrate,
-    DropReason::Replayed,
-    DropReason::TooOld,
-    DropReason::Behind,
+/// Why a packet of the speaker's own goes no further although it can be opened, and what to do.
+const REFUSALS: [(DropReason, &str); 7] = [
+    (
+        DropReason::PayloadType,
+        "they are not Opus, or carry another of its SSRCs, as video does: only audio is relayed",
+    ),
+    (DropReason::TooLarge, "they are larger than limits.payload_bytes, and than any frame of Opus"),
+    (
+        DropReason::RateLimited,
+        "it sends more than limits.sender_packets_per_s and limits.sender_bps allow: its client plays too \
+         fast, or two play at once",
+    ),
+    (
+        DropReason::OverBitrate,
+        "it sends more than twice its channel's bitrate, which media.enforce_bitrate forbids",
+    ),
+    (DropReason::Replayed, BEGUN_ANEW),
+    (DropReason::TooOld, BEGUN_ANEW),
+    (
+        DropReason::Behind,
+        "its relay has more to do than it can: look who else uses its processors; more relays \
+         (media.relays) use more of them",
+    ),
 ];
-
-/// What to do about it, if it is one of those.
-const fn advice(reason: DropReason) -> Option<&'static str> {
-    Some(match reason {
-        DropReason::PayloadType => {
-            "they are not Opus, or carry another of its SSRCs, as video does: only audio is relayed"
-        }
-        DropReason::TooLarge => {
-            "they are larger than limits.payload_bytes, and than any frame of Opus"
-        }
-        DropReason::RateLimited => {
-            "it sends more than limits.sender_packets_per_s and limits.sender_bps allow: its client plays \
-             too fast, or two play at once"
-        }
-        DropReason::OverBitrate => {
-            "it sends more than twice its channel's bitrate, which media.enforce_bitrate forbids"
-        }
-        DropReason::Replayed | DropReason::TooOld => {
-            "their sequence numbers were there before: its client began anew without a new key; let it \
-             join anew"
-        }
-        DropReason::Behind => {
-            "its relay has more to do than it can: look who else uses its processors; more relays \
-             (media.relays) use more of them"
-        }
-        _ => return None,
-    })
-}
+const BEGUN_ANEW: &str = "their sequence numbers were there before: its client began anew without a new \
+                          key; let it join anew";
 
 impl Facts<'_> {
     pub(super) fn session(&self) -> Step {
@@ -324,14 +312,15 @@ impl Facts<'_> {
         };
         let dropped: Vec<_> = REFUSALS
             .iter()
-            .map(|reason| (reason.name(), leg.figures.drops.of(*reason)))
+            .map(|(reason, _)| (reason.name(), leg.figures.drops.of(*reason)))
             .filter(|(_, count)| *count > 0)
             .map(|(reason, count)| format!("{count} {reason}"))
             .collect();
         let (taken, dropped) = (leg.figures.packets_in, dropped.join(", "));
-        let last = leg.last_drop.and_then(|last| Some((last, advice(last.reason)?)));
-        if let Some((LastDrop { reason, at }, advice)) =
-            last.filter(|(last, _)| self.tells(leg, *last))
+        let last = leg.last_drop.filter(|last| self.tells(leg, *last));
+        let advice = |of: DropReason| REFUSALS.iter().find(|(reason, _)| *reason == of);
+        if let Some(LastDrop { reason, at }) = last
+            && let Some((_, advice)) = advice(reason)
         {
             return bad(
                 name,

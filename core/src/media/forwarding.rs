@@ -14,9 +14,8 @@ use crate::media::batch::TransmitBatch;
 use crate::media::fanout::{Fanout, Filled};
 use crate::media::flights::Flights;
 use crate::media::handover::{Handover, Handovers};
-use crate::media::outbox::{Outbox, Sent};
+use crate::media::outbox::{Lost, Outbox, Sent};
 use crate::media::relay::Relay;
-use crate::reasons::DropReason;
 use crate::time::Timestamp;
 
 /// A relay at work for a host: it is made in every turn, given what was received, and flushed.
@@ -143,10 +142,10 @@ where
     /// Tells the relay whose copies were not sent.
     fn tell_unsent(&mut self) {
         let Self { relay, outbox, now, .. } = self;
-        for (leg, reason) in outbox.take_unsent() {
-            match reason {
-                DropReason::TooLate => relay.note_too_late(*now, leg),
-                _ => relay.note_unsent(*now, leg),
+        for (leg, how) in outbox.take_unsent() {
+            match how {
+                Lost::Refused => relay.note_unsent(*now, leg),
+                Lost::TooLate => relay.note_too_late(*now, leg),
             }
         }
     }

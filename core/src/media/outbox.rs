@@ -16,7 +16,6 @@ use crate::ids::LegId;
 use crate::media::batch::{ENTRIES, TransmitBatch};
 use crate::media::fanout::Filled;
 use crate::media::flights::{FlightPlan, Flights};
-use crate::reasons::DropReason;
 use crate::time::Timestamp;
 
 /// A batch, and how old what is in it is. [`Forwarding`](crate::media::Forwarding) fills and sends it.
@@ -30,9 +29,9 @@ pub struct Outbox {
     /// Flights that failed although each of their datagrams could be sent.
     failed_joins: u32,
     latency: Duration,
-    /// What was not sent and why, until the relay is told: behind every datagram, of whose copies each
+    /// What was not sent and how it came, until the relay is told: behind every datagram, of whose copies each
     /// leg of a room has one, so that this is no longer than a full batch and the legs of a room.
-    unsent: Vec<(LegId, DropReason)>,
+    unsent: Vec<(LegId, Lost)>,
 }
 
 /// After so many of them none is tried any more.
@@ -47,6 +46,15 @@ pub enum Sent {
     Full,
     /// The first of them cannot be sent, which says nothing about the others.
     Failed,
+}
+
+/// How a copy was lost on its way to the socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lost {
+    /// The socket did not take it.
+    Refused,
+    /// It was older than the latency budget.
+    TooLate,
 }
 
 impl Outbox {
@@ -103,14 +111,14 @@ impl Outbox {
         let mut at = 0;
         while at < self.plan.len() {
             if self.has_late(clock(), at) {
-                self.give_up(at..at + 1, DropReason::TooLate);
+                self.give_up(at..at + 1, Lost::TooLate);
                 at += 1;
                 continue;
             }
             match send(self.plan.flights_from(&self.batch, at)) {
                 Sent::Some(count) => at += count.max(1),
                 Sent::Full => {
-                    self.give_up(at..self.plan.len(), DropReason::SocketFull);
+                    self.give_up(at..self.plan.len(), Lost::Refused);
                     break;
                 }
                 // One receiver's trouble (refused, unreachable) is not the others'.
@@ -125,9 +133,9 @@ impl Outbox {
         self.sources = 0;
     }
 
-    /// What was not sent since this was last asked: whose it was, and why.
+    /// What was not sent since this was last asked: whose it was, and how it was lost.
     #[inline]
-    pub(super) fn take_unsent(&mut self) -> impl Iterator<Item = (LegId, DropReason)> + '_ {
+    pub(super) fn take_unsent(&mut self) -> impl Iterator<Item = (LegId, Lost)> + '_ {
         self.unsent.drain(..)
     }
 
@@ -138,7 +146,7 @@ impl Outbox {
         plan.make(batch, *sources > 1, |position| !late(position));
         if plan.datagrams_from(0) < batch.len() {
             let entries = batch.entries().enumerate().filter(|(position, _)| late(*position));
-            unsent.extend(entries.map(|(_, copy)| (copy.leg, DropReason::TooLate)));
+            unsent.extend(entries.map(|(_, copy)| (copy.leg, Lost::TooLate)));
         }
     }
 
@@ -149,10 +157,10 @@ impl Outbox {
 
     /// Remembers whose datagrams these flights have.
     #[cold]
-    fn give_up(&mut self, flights: Range<usize>, reason: DropReason) {
+    fn give_up(&mut self, flights: Range<usize>, how: Lost) {
         let Self { batch, plan, unsent, .. } = self;
         let positions = flights.flat_map(|flight| plan.positions(flight));
-        unsent.extend(positions.map(|position| (batch.at(*position).leg, reason)));
+        unsent.extend(positions.map(|position| (batch.at(*position).leg, how)));
     }
 
     /// Sends the datagrams of a flight that failed one by one.
@@ -160,7 +168,7 @@ impl Outbox {
     fn send_apart(&mut self, flight: usize, send: &mut impl FnMut(Flights<'_>) -> Sent) {
         let count = self.plan.positions(flight).len();
         if count == 1 {
-            return self.give_up(flight..flight + 1, DropReason::SocketFull);
+            return self.give_up(flight..flight + 1, Lost::Refused);
         }
         let mut sent = 0;
         for datagram in 0..count {
@@ -168,7 +176,7 @@ impl Outbox {
                 sent += 1;
             } else {
                 let position = self.plan.positions(flight)[datagram];
-                self.unsent.push((self.batch.at(position).leg, DropReason::SocketFull));
+                self.unsent.push((self.batch.at(position).leg, Lost::Refused));
             }
         }
         self.failed_joins += u32::from(sent > 0);
@@ -277,9 +285,9 @@ mod tests {
 
     /// How many copies were refused and how many were too late.
     fn counts(outbox: &mut Outbox) -> (usize, usize) {
-        let reasons: Vec<_> = outbox.take_unsent().map(|(_, reason)| reason).collect();
-        let of = |wanted| reasons.iter().filter(|reason| **reason == wanted).count();
-        (of(DropReason::SocketFull), of(DropReason::TooLate))
+        let lost: Vec<_> = outbox.take_unsent().map(|(_, how)| how).collect();
+        let of = |wanted| lost.iter().filter(|how| **how == wanted).count();
+        (of(Lost::Refused), of(Lost::TooLate))
     }
 
     /// A host that sends `limit` datagrams at once: how many it was given in how many flights, and how
