@@ -356,6 +356,25 @@ mod tests {
     }
 
     #[test]
+    fn sending_one_by_one_ends_at_the_first_that_is_not_taken_or_after_64() {
+        let datagrams: Vec<_> = (0..100).map(|n| (n % 8, 1, 100)).collect();
+        let batch = batch(&datagrams);
+        let mut plan = FlightPlan::new();
+        plan.make(&batch, false, |_| true);
+        let send = |taken: usize, error: io::ErrorKind| {
+            let mut left = taken;
+            plan.flights_from(&batch, 0).send_each(|_| {
+                left = left.checked_sub(1).ok_or(error)?;
+                Ok(())
+            })
+        };
+        assert_eq!(send(100, io::ErrorKind::WouldBlock), Sent::Some(AT_ONCE));
+        assert_eq!(send(3, io::ErrorKind::WouldBlock), Sent::Some(3));
+        assert_eq!(send(0, io::ErrorKind::WouldBlock), Sent::Full);
+        assert_eq!(send(0, io::ErrorKind::NetworkUnreachable), Sent::Failed);
+    }
+
+    #[test]
     fn rounds_that_wrap_do_not_meet_old_tails() {
         let batch = batch(&[(0, 1, 100), (0, 2, 100)]);
         let mut plan = FlightPlan::new();
