@@ -6,7 +6,7 @@
 //! ```
 //!
 //! It is complete but for what a public server needs besides: a certificate (`Server::set_tls`),
-//! bounded work in each turn, a pace for newcomers (`Pace`), old media dropped (`Outbox`), and a
+//! bounded work in each turn, a pace for newcomers (`Pace`), and a
 //! better way to wait than to look every five milliseconds. `docs/embedding.md` explains each line.
 #![allow(
     clippy::disallowed_methods,
@@ -29,7 +29,7 @@ use lvsp_core::config::{Config, ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::Entropy;
 use lvsp_core::ids::{ConnId, RelayId};
-use lvsp_core::media::{Filled, Relay, TransmitBatch};
+use lvsp_core::media::{Forwarding, Outbox, Relay};
 use lvsp_core::output::{Output, Plane};
 use lvsp_core::server::Server;
 use lvsp_core::time::Timestamp;
@@ -46,7 +46,7 @@ pub struct Host {
     listeners: [(TcpListener, Plane); 2],
     streams: BTreeMap<ConnId, TcpStream>,
     udp: UdpSocket,
-    batch: TransmitBatch,
+    outbox: Outbox,
     start: Instant,
 }
 
@@ -71,6 +71,9 @@ impl Host {
             ..Config::new(endpoint, vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)])
         };
         let relay = Relay::new(RelayId(0), &config.limits, config.media);
+        let mut outbox = Outbox::new(config.limits.media_latency_ms.duration());
+        // The standard library sends datagrams one by one.
+        outbox.stop_joining();
         let server = Server::new(config, Box::new(OsEntropy), Timestamp::ZERO);
         Ok(Self {
             server: server.map_err(|error| error.to_string())?,
@@ -78,7 +81,7 @@ impl Host {
             listeners: [(control, Plane::Control), (gateway, Plane::Gateway)],
             streams: BTreeMap::new(),
             udp,
-            batch: TransmitBatch::new(),
+            outbox,
             start: Instant::now(),
         })
     }
@@ -118,21 +121,16 @@ impl Host {
         // Nothing in time, or the echo of a datagram that somebody did not want.
         let Ok((length, from)) = self.udp.recv_from(&mut buffer) else { return Ok(()) };
         // Every command that the server gave before is obeyed already: see `act`.
-        let now = self.now();
-        let mut fanout = self.relay.handle_datagram(now, from, &mut buffer[..length]);
-        let mut unsent = 0;
-        loop {
-            let filled = fanout.fill(&mut self.batch);
-            for copy in self.batch.entries() {
-                unsent += u64::from(self.udp.send_to(copy.bytes, copy.address).is_err());
-            }
-            self.batch.clear();
-            if filled == Filled::Done {
-                break;
-            }
-        }
-        drop(fanout);
-        self.relay.note_unsent(unsent);
+        let Self { relay, outbox, udp, start, .. } = self;
+        let clock = || Timestamp::ZERO + start.elapsed();
+        let mut forwarding = Forwarding::new(relay, outbox, clock, |flights| {
+            flights.send_each(|flight| {
+                let mut datagrams = flight.datagrams();
+                datagrams.try_for_each(|bytes| udp.send_to(bytes, flight.address()).map(drop))
+            })
+        });
+        forwarding.datagram(clock(), from, &mut buffer[..length]);
+        forwarding.flush();
         Ok(())
     }
 

@@ -39,8 +39,9 @@ const OUTPUTS_EACH: usize = 6;
 const MESSAGE_COPIES: usize = 6;
 /// Memory for what has not wholly arrived grows by doubling in one of its places.
 const INBOUND_FACTOR: usize = 2;
-/// The arena of a batch, its list, and the order in which it leaves.
-const BATCH_BYTES: usize = 256 * 1_024 + 2_048 * 72;
+/// The arena of a batch, its list, the order in which it leaves, and what did not leave; and the
+/// counters before a relay's table of addresses.
+const BATCH_BYTES: usize = 256 * 1_024 + 2_048 * 72 + 2 * 2_048 * 12 + 4_096 * 4;
 
 /// About how much a control plane holds, and a relay with its legs, by the same costs: never above
 /// [`Ceiling::of`] its limits.

@@ -60,10 +60,10 @@ impl Inbox {
     }
 }
 
-/// Gives a packet to all of these relays; how many had no room for it.
-pub(crate) fn hand_over(inboxes: &[Arc<Inbox>], to: RelaySet, handover: &Handover<'_>) -> u64 {
+/// Gives a packet to all of these relays; which of them had no room for it.
+pub(crate) fn hand_over(inboxes: &[Arc<Inbox>], to: RelaySet, handover: &Handover<'_>) -> RelaySet {
     let given = |relay: usize| inboxes.get(relay).is_some_and(|inbox| inbox.push(handover));
-    to.iter().filter(|relay| !given(relay.0.into())).count() as u64
+    to.iter().filter(|relay| !given(relay.0.into())).collect()
 }
 
 #[cfg(test)]
@@ -124,12 +124,15 @@ mod tests {
         let (mut bytes, from) = (packet(), SocketAddr::from(([192, 0, 2, 1], 5_000)));
         let mut fanout = relay.handle_datagram(NOW, from, &mut bytes);
         let (to, handover) = fanout.take_handover().unwrap();
-        assert_eq!(hand_over(&inboxes, to, &handover), 1);
+        let only = |ids: &[u16]| ids.iter().copied().map(RelayId).collect::<RelaySet>();
+        assert_eq!(hand_over(&inboxes, to, &handover), only(&[9]));
         while inboxes[2].push(&handover) {}
-        assert_eq!(hand_over(&inboxes, to, &handover), 2);
+        let full = hand_over(&inboxes, to, &handover);
+        assert_eq!(full, only(&[2, 9]));
+        let speaker = fanout.speaker().unwrap();
         drop(fanout);
-        relay.note_not_handed_over(3);
-        assert_eq!(relay.stats().drops.of(DropReason::NotHandedOver), 3);
+        relay.note_not_handed_over(NOW, speaker, full);
+        assert_eq!(relay.stats().drops.of(DropReason::NotHandedOver), 2);
 
         let mut taken = Handovers::new();
         inboxes[0].take_all(&mut taken);

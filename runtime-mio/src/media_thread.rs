@@ -15,7 +15,7 @@ use std::time::Duration;
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::Relay;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Coalescer, Filled, Flights, Handovers, Outbox, Sent, Unsent};
+use lvsp_core::media::{Coalescer, Flights, Forwarding, Handovers, Outbox, Sent};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use mio::net::UdpSocket;
@@ -214,8 +214,7 @@ impl MediaThread {
             }
         }
         self.coalescer.note((self.clock)(), datagrams + handovers);
-        let unsent = self.send();
-        self.note(unsent);
+        self.flush();
         let events = self.report();
         self.desk.answer(&self.relay);
         self.save();
@@ -260,30 +259,19 @@ impl MediaThread {
 
     /// Handles what was received.
     fn forward(&mut self) {
-        let Self { relay, socket, received, outbox, clock, inboxes, recorders, .. } = self;
-        let (mut unsent, mut not_handed_over) = (Unsent::default(), 0);
-        let mut now = clock();
+        let Self {
+            relay, socket, received, received_at, outbox, clock, inboxes, recorders, ..
+        } = self;
+        let send = |flights: Flights<'_>| give(socket, recorders, flights);
+        let mut forwarding = Forwarding::new(relay, outbox, *clock, send);
         for (age, from, packet) in received.datagrams() {
-            let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-            let arrival = self.received_at.as_micros().saturating_sub(waited);
-            let arrival = Timestamp::from_micros(arrival);
-            recorders.note_received(relay, arrival, from, packet);
-            let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
-            // The other threads work on it meanwhile.
-            if let Some((to, handover)) = fanout.take_handover() {
-                not_handed_over += hand_over(inboxes, to, &handover);
-            }
-            // What is answered although it is late is not to be found late again.
-            let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
-            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |flights| give(socket, recorders, flights));
-                // Sending is what takes long.
-                now = clock();
-            }
+            let arrival = *received_at - age;
+            recorders.note_received(forwarding.relay(), arrival, from, packet);
+            forwarding.shared_datagram(arrival, from, packet, |to, handover| {
+                hand_over(inboxes, to, handover)
+            });
         }
         received.clear();
-        self.relay.note_not_handed_over(not_handed_over);
-        self.note(unsent);
     }
 
     /// Gives up to `most` packets of other relays to the legs here; how many it were.
@@ -292,30 +280,15 @@ impl MediaThread {
             return 0;
         }
         let Self { relay, socket, handed, outbox, clock, recorders, .. } = self;
-        let (mut unsent, mut count) = (Unsent::default(), 0);
-        let mut now = clock();
-        while count < most
-            && let Some(handover) = handed.take()
-        {
-            count += 1;
-            let mut fanout = relay.handle_handover(now, &handover);
-            let arrival = handover.arrival();
-            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(*clock, |flights| give(socket, recorders, flights));
-                now = clock();
-            }
-        }
-        self.note(unsent);
-        count
+        let send = |flights: Flights<'_>| give(socket, recorders, flights);
+        Forwarding::new(relay, outbox, *clock, send).handovers(handed, most)
     }
 
-    fn send(&mut self) -> Unsent {
-        self.outbox.send(self.clock, |flights| give(&self.socket, &self.recorders, flights))
-    }
-
-    fn note(&mut self, unsent: Unsent) {
-        self.relay.note_unsent(unsent.refused);
-        self.relay.note_too_late(unsent.too_late);
+    /// Sends what is left of the turn.
+    fn flush(&mut self) {
+        let Self { relay, socket, outbox, clock, recorders, .. } = self;
+        let send = |flights: Flights<'_>| give(socket, recorders, flights);
+        Forwarding::new(relay, outbox, *clock, send).flush();
     }
 
     /// Reports events; how many it were.

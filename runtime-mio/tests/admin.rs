@@ -314,6 +314,18 @@ fn an_explanation_finds_datagrams_that_cannot_be_opened_and_sees_when_they_can()
 }
 
 #[test]
+fn an_explanation_names_both_ssrcs_of_a_client_that_writes_a_wrong_one() {
+    let mut site = Site::new();
+    let (mut one, _other) = (site.joined(10), site.joined(11));
+    one.way = Way::Stray;
+    let said = format!("it sends SSRC 77 but its SSRC is {}", site.member(10)["ssrc"]);
+    site.expect(&mut [&mut one], (10, 11), ("ssrc", &said));
+    assert!(site.member(10)["drops"]["unknown_ssrc"].as_u64() > Some(0));
+    one.way = Way::Open;
+    site.expect_audible(&mut one, (10, 11));
+}
+
+#[test]
 fn an_explanation_finds_clients_whose_datagrams_never_arrive() {
     let mut site = Site::new();
     let (mut one, mut other) = (site.joined(10), site.client(11));

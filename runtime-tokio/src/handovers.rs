@@ -53,8 +53,8 @@ impl Inbox {
     }
 }
 
-/// Gives a packet to all of these relays; how many had no room for it.
-pub(crate) fn hand_over(inboxes: &[Arc<Inbox>], to: RelaySet, handover: &Handover<'_>) -> u64 {
+/// Gives a packet to all of these relays; which of them had no room for it.
+pub(crate) fn hand_over(inboxes: &[Arc<Inbox>], to: RelaySet, handover: &Handover<'_>) -> RelaySet {
     let given = |relay: usize| inboxes.get(relay).is_some_and(|inbox| inbox.push(handover));
-    to.iter().filter(|relay| !given(relay.0.into())).count() as u64
+    to.iter().filter(|relay| !given(relay.0.into())).collect()
 }

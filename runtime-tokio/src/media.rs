@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use lvsp_core::ids::RelayId;
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Coalescer, Filled, Handovers, Outbox, Unsent};
+use lvsp_core::media::{Coalescer, Flights, Forwarding, Handovers, Outbox};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
 use tokio::net::UdpSocket;
@@ -168,8 +168,7 @@ impl Media {
             }
         }
         more |= self.pause(cx, datagrams);
-        let unsent = self.send();
-        self.note(unsent);
+        self.flush();
         more |= self.report(cx);
         more |= self.answer(cx);
         self.save();
@@ -270,29 +269,15 @@ impl Media {
 
     /// Handles what was received.
     fn forward(&mut self) {
-        let Self { relay, socket, received, outbox, clock, inboxes, .. } = self;
-        let (mut unsent, mut not_handed_over) = (Unsent::default(), 0);
-        let mut now = clock.now();
+        let Self { relay, socket, received, received_at, outbox, clock, inboxes, .. } = self;
+        let send = |flights: Flights<'_>| udp::send(socket, flights);
+        let mut forwarding = Forwarding::new(relay, outbox, || clock.now(), send);
         for (age, from, packet) in received.datagrams() {
-            let waited = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-            let arrival = self.received_at.as_micros().saturating_sub(waited);
-            let arrival = Timestamp::from_micros(arrival);
-            let mut fanout = relay.handle_aged_datagram(now, now.since(arrival), from, packet);
-            // The other tasks work on it meanwhile.
-            if let Some((to, handover)) = fanout.take_handover() {
-                not_handed_over += hand_over(inboxes, to, &handover);
-            }
-            // What is answered although it is late is not to be found late again.
-            let arrival = if outbox.is_late(now, arrival) { now } else { arrival };
-            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(|| clock.now(), |flights| udp::send(socket, flights));
-                // Sending is what takes long.
-                now = clock.now();
-            }
+            forwarding.shared_datagram(*received_at - age, from, packet, |to, handover| {
+                hand_over(inboxes, to, handover)
+            });
         }
         received.clear();
-        self.relay.note_not_handed_over(not_handed_over);
-        self.note(unsent);
     }
 
     /// Gives up to `most` packets of other relays to the legs here; how many it were.
@@ -301,31 +286,15 @@ impl Media {
             return 0;
         }
         let Self { relay, socket, handed, outbox, clock, .. } = self;
-        let (mut unsent, mut count) = (Unsent::default(), 0);
-        let mut now = clock.now();
-        while count < most
-            && let Some(handover) = handed.take()
-        {
-            count += 1;
-            let mut fanout = relay.handle_handover(now, &handover);
-            let arrival = handover.arrival();
-            while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-                unsent += outbox.send(|| clock.now(), |flights| udp::send(socket, flights));
-                now = clock.now();
-            }
-        }
-        self.note(unsent);
-        count
+        let send = |flights: Flights<'_>| udp::send(socket, flights);
+        Forwarding::new(relay, outbox, || clock.now(), send).handovers(handed, most)
     }
 
-    fn send(&mut self) -> Unsent {
-        let Self { outbox, clock, socket, .. } = self;
-        outbox.send(|| clock.now(), |flights| udp::send(socket, flights))
-    }
-
-    fn note(&mut self, unsent: Unsent) {
-        self.relay.note_unsent(unsent.refused);
-        self.relay.note_too_late(unsent.too_late);
+    /// Sends what is left of the turn.
+    fn flush(&mut self) {
+        let Self { relay, socket, outbox, clock, .. } = self;
+        let send = |flights: Flights<'_>| udp::send(socket, flights);
+        Forwarding::new(relay, outbox, || clock.now(), send).flush();
     }
 
     /// Reports events; whether there may be more.

@@ -144,21 +144,9 @@ fn age_of(arrival: Duration) -> Duration {
     now.map_or(Duration::ZERO, |now| now.saturating_sub(arrival))
 }
 
-/// Flights that are sent before their ages are looked at again.
-const FLIGHTS: usize = 64;
-
 /// Gives flights to the socket, as many as it takes at once.
 pub(crate) fn send(socket: &UdpSocket, flights: Flights<'_>) -> Sent {
-    let mut sent = 0;
-    for flight in flights.take(FLIGHTS) {
-        match send_flight(socket, &flight) {
-            Ok(()) => sent += 1,
-            Err(_) if sent > 0 => break,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
-            Err(_) => return Sent::Failed,
-        }
-    }
-    Sent::Some(sent)
+    flights.send_each(|flight| send_flight(socket, flight))
 }
 
 fn send_flight(socket: &UdpSocket, flight: &Flight<'_>) -> io::Result<()> {

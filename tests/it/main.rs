@@ -16,6 +16,7 @@ mod cuts;
 mod drain;
 mod examples;
 mod explain;
+mod explain_steps;
 mod gateway;
 mod libraries;
 mod lifecycle;

@@ -10,11 +10,13 @@
 mod held;
 mod worlds;
 
+use std::time::Duration;
+
 use lvsp_benches::Room;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{RelayId, RelaySet};
 use lvsp_core::media::command::RelayCommand;
-use lvsp_core::media::{Filled, Handovers, TransmitBatch};
+use lvsp_core::media::{Filled, Flights, Forwarding, Handovers, Outbox, Sent, TransmitBatch};
 use lvsp_core::reasons::DropReason;
 use lvsp_core::time::Timestamp;
 use lvsp_core::wire::discovery;
@@ -98,6 +100,44 @@ fn a_packet_is_handed_over_and_taken_without_touching_the_heap() {
     assert_eq!(here.handovers_out, (WARM_UP + PACKETS) as u64, "they were really handed over");
     // The first leg there is no speaker's: it hears as well.
     assert_eq!(there.packets_out, here.handovers_out * u64::from(LISTENERS + 1));
+}
+
+#[test]
+fn a_socket_that_refuses_everything_makes_nobody_touch_the_heap() {
+    let mut room = Room::new(Mode::Aes256GcmRtpSize, LISTENERS);
+    let mut outbox = Outbox::new(Duration::from_millis(100));
+    let mut packets: Vec<_> = (0..WARM_UP + PACKETS).map(|_| room.packet()).collect();
+    let mut run = |packets: &mut [Vec<u8>]| {
+        for (n, packet) in packets.iter_mut().enumerate() {
+            let now = Timestamp::from_millis(20 * n as u64);
+            let mut late = now;
+            // Refused, one by one and all at once, or too late; and now and then as much as is in a
+            // batch, and more.
+            let mut answers = [Sent::Failed, Sent::Full].into_iter();
+            let relay = &mut room.relay;
+            let mut forwarding = Forwarding::new(relay, &mut outbox, || now, |_| Sent::Full);
+            forwarding.datagram(now, room.speaker, packet);
+            if n % 50 != 49 {
+                continue;
+            }
+            if n % 100 == 99 {
+                late = now + Duration::from_secs(1);
+            }
+            let send = |_: Flights<'_>| answers.next().unwrap_or(Sent::Full);
+            Forwarding::new(relay, &mut outbox, || late, send).flush();
+        }
+    };
+    let mut measured = packets.split_off(WARM_UP);
+    run(&mut packets);
+    let info = allocation_counter::measure(|| run(&mut measured));
+    let figures = (info.count_total, info.count_current, info.bytes_total, info.bytes_current);
+    assert_eq!(figures, (0, 0, 0, 0));
+    let drops = &room.relay.stats().drops;
+    let lost = [DropReason::SocketFull, DropReason::TooLate].map(|reason| drops.of(reason));
+    assert!(lost.iter().all(|lost| *lost > 10_000), "{lost:?}");
+    assert_eq!(lost.iter().sum::<u64>(), room.relay.stats().packets_out, "every copy is told of");
+    let of_legs = |reason| room.relay.figures().map(|(_, leg)| leg.drops.of(reason)).sum::<u64>();
+    assert_eq!([DropReason::SocketFull, DropReason::TooLate].map(of_legs), lost);
 }
 
 /// What else arrives at a relay.

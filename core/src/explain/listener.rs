@@ -6,10 +6,6 @@ use crate::media::inspect::Unserved;
 use crate::reasons::DropReason;
 use crate::wire::lvsp::VoiceFlags;
 
-/// Why a copy is not sent.
-const SEND_DROPS: [DropReason; 4] =
-    [DropReason::SocketFull, DropReason::TooLate, DropReason::Behind, DropReason::NotHandedOver];
-
 impl Facts<'_> {
     pub(super) fn listener_session(&self) -> Step {
         let session =
@@ -47,7 +43,7 @@ impl Facts<'_> {
                     name,
                     format!(
                         "the listener's discovery requests come from an address that its gateway connection \
-                     does not vouch for, and media.foreign_udp = \"{rule}\" refuses them (M9): behind a \
+                     does not vouch for, and media.foreign_udp = \"{rule}\" refuses them: behind a \
                      proxy it has to pass client addresses on, and be named in gateway.trusted_proxies; \
                      otherwise \"guarded\" or \"open\" serves such clients"
                     ),
@@ -63,12 +59,13 @@ impl Facts<'_> {
                 ),
             );
         };
-        if leg.unserved == Some(Unserved::Uncovered) {
+        let uncovered = leg.last_unsent.filter(|last| last.reason == DropReason::ForeignAddress);
+        if leg.unserved == Some(Unserved::Uncovered) || self.lately(uncovered.map(|last| last.at)) {
             return bad(
                 name,
                 format!(
                     "the listener's media comes from {address}, which its gateway connection does not vouch \
-                 for: under media.foreign_udp = \"{rule}\" it gets three times what it sends (M9), and it \
+                 for: under media.foreign_udp = \"{rule}\" it gets three times what it sends, and it \
                  sends too little; behind a proxy it has to pass client addresses on, \
                  and be named in gateway.trusted_proxies, or media.foreign_udp = \"open\" lifts the rule"
                 ),
@@ -79,7 +76,7 @@ impl Facts<'_> {
                 name,
                 format!(
                     "the listener is served at {address}, which its gateway connection does not vouch for, as \
-                 far as it sends itself (M9)"
+                 far as it sends itself: three times that"
                 ),
             );
         }
@@ -133,29 +130,46 @@ impl Facts<'_> {
     }
 
     pub(super) fn send(&self) -> Step {
-        let (Some(leg), Some(stats)) = (self.listener_leg, self.listener_relay) else {
-            return unknown("send", "the listener has no leg on a relay");
+        let name = "send";
+        let Some(leg) = self.listener_leg else {
+            return unknown(name, "the listener has no leg on a relay");
         };
-        let lost: Vec<_> = SEND_DROPS
-            .iter()
-            .map(|reason| (reason.name(), stats.drops.of(*reason)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| format!("{count} {reason}"))
-            .collect();
-        let sent = leg.figures.packets_out;
-        if lost.is_empty() {
-            return good(
-                "send",
-                format!("{sent} copies were sent to the listener, none was refused"),
-            );
-        }
-        unknown(
-            "send",
-            format!(
-                "{sent} copies were sent to the listener; of all that its relay had to send since it started \
-             were dropped: {}",
-                lost.join(", ")
+        let figures = &leg.figures;
+        let sent = figures.packets_out;
+        let [refused, late] =
+            [DropReason::SocketFull, DropReason::TooLate].map(|reason| figures.drops.of(reason));
+        let last = leg.last_unsent.filter(|last| self.lately(Some(last.at)));
+        match last.map(|last| (last.reason, self.since(last.at))) {
+            Some((DropReason::SocketFull, at)) => bad(
+                name,
+                format!(
+                    "the socket refused {refused} of {sent} copies for the listener, the last one {at}: the send \
+                 buffer or the network card is full, or its address cannot be sent to; sysctl \
+                 net.core.wmem_max should be 4194304 at least; look at the line with ip -s link and \
+                 tc -s qdisc, and whether others lose copies as well"
+                ),
             ),
-        )
+            Some((DropReason::TooLate, at)) => bad(
+                name,
+                format!(
+                    "{late} of {sent} copies for the listener had become older than limits.media_latency_ms \
+                 before they could be sent, the last one {at}: the host has more to do than it can; look \
+                 who else uses its processors"
+                ),
+            ),
+            _ if refused + late == 0 => good(
+                name,
+                format!(
+                    "{sent} copies were made for the listener, and the socket took all of them"
+                ),
+            ),
+            _ => good(
+                name,
+                format!(
+                    "{sent} copies were made for the listener; since it joined the socket refused {refused} \
+                 and {late} were too late, none of them a moment ago"
+                ),
+            ),
+        }
     }
 }

@@ -14,13 +14,15 @@ use crate::config::ForeignUdp;
 use crate::ids::RelayId;
 use crate::media::inspect::LegView;
 use crate::server::{MemberView, SessionView};
-use crate::stats::RelayStats;
 use crate::time::Timestamp;
 
-/// Somebody who has sent nothing for so long is not talking.
+/// Somebody who has sent nothing for so long is not talking, and what was lost before is over.
 pub const TALK_GAP: Duration = Duration::from_millis(1_000);
-/// A sender that lost its gateway connection and is silent for so long has gone itself.
+/// A sender that lost its gateway connection, or whose client says that it speaks, and that is silent
+/// for so long has gone or is cut off.
 const GONE_AFTER: Duration = Duration::from_secs(5);
+/// Clients send a ping or a keepalive every five seconds.
+const ALIVE_FOR: Duration = Duration::from_secs(15);
 
 /// What is known of the two at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +37,9 @@ pub struct Facts<'a> {
     pub listener: &'a MemberView,
     /// The listener's leg, if it has one.
     pub listener_leg: Option<&'a LegView>,
-    /// What the listener's relay has done.
-    pub listener_relay: Option<&'a RelayStats>,
+    /// Whether the listener's relay has more to do than it can
+    /// ([`Relay::is_behind`](crate::media::Relay::is_behind)).
+    pub listener_relay_behind: bool,
     /// What an address gets that a gateway connection does not vouch for.
     pub foreign_udp: ForeignUdp,
 }
@@ -55,7 +58,7 @@ pub struct Step {
 /// The whole way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Explanation {
-    /// Whether the listener is sent what the speaker says, now.
+    /// Whether the listener hears what the speaker says, now, as far as the server can tell.
     pub audible: bool,
     /// The answer in one sentence: what the first bad step found.
     pub summary: String,
@@ -94,10 +97,14 @@ pub fn explain(facts: &Facts<'_>) -> Explanation {
 }
 
 impl Facts<'_> {
-    /// Whether audio of the speaker came a moment ago.
+    /// Whether audio of the speaker came a moment ago that was more than silence.
     fn talks(&self) -> bool {
-        let heard = self.speaker_leg.and_then(|leg| leg.figures.last_heard);
-        heard.is_some_and(|at| self.now.since(at) < TALK_GAP)
+        self.speaker_leg.is_some_and(|leg| self.lately(leg.sounded_at))
+    }
+
+    /// Whether this was a moment ago.
+    fn lately(&self, at: Option<Timestamp>) -> bool {
+        at.is_some_and(|at| self.now.since(at) < TALK_GAP)
     }
 
     fn since(&self, at: Timestamp) -> String {
@@ -137,6 +144,30 @@ impl Facts<'_> {
         let RelayId(to_relay) = to.relay;
         if self.speaker.room != self.listener.room {
             return unknown(name, format!("they are on relays {from_relay} and {to_relay}"));
+        }
+        if self.listener_relay_behind {
+            return bad(
+                name,
+                format!(
+                    "relay {to_relay}, where the listener is, has more to do than it can and drops some of \
+                 what relay {from_relay} hands it: look who else uses its processors; more relays \
+                 (media.relays) use more of them"
+                ),
+            );
+        }
+        let unshared = self.speaker_leg.and_then(|leg| leg.last_unshared);
+        if let Some((full, at)) = unshared
+            && full.contains(to.relay)
+            && self.lately(Some(at))
+        {
+            return bad(
+                name,
+                format!(
+                    "relay {to_relay} had no room for what relay {from_relay} handed it, the last time {}: its \
+                 thread does not come to it; look who else uses its processors",
+                    self.since(at)
+                ),
+            );
         }
         match self.speaker_leg {
             Some(leg) if leg.others.contains(to.relay) => good(

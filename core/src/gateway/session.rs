@@ -28,6 +28,10 @@ pub(crate) struct Session {
     pub(crate) live: bool,
     /// The speaking flags that the client stated last, as far as LVSP knows them.
     pub(crate) stated: u8,
+    /// Since when the client has said so; `None` while it was its audio that said so.
+    pub(crate) stated_at: Option<Timestamp>,
+    /// Since when the others have been told its SSRC; `None` before that.
+    pub(crate) announced: Option<Timestamp>,
     /// The speaking flags that the others were last told: none while it may not speak.
     pub(crate) speaking: u8,
     /// The users whom this client was told of and not told that they are gone.
@@ -59,6 +63,8 @@ impl Session {
             detached: None,
             live: false,
             stated: 0,
+            stated_at: None,
+            announced: None,
             speaking: 0,
             known: Known::default(),
             log: ReplayLog::new(bounds),

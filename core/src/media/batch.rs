@@ -14,7 +14,7 @@ use crate::ids::LegId;
 pub const DATAGRAM_BYTES: usize = 1_500;
 
 const ARENA_BYTES: usize = 256 * 1_024;
-const ENTRIES: usize = 2_048;
+pub(super) const ENTRIES: usize = 2_048;
 
 /// Sealed datagrams, ready for the socket.
 #[derive(Debug)]

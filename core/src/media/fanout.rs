@@ -113,10 +113,17 @@ impl<'a> Fanout<'a> {
         }
     }
 
+    /// Whose packet it is that is copied, if its leg is at this relay.
+    #[must_use]
+    pub fn speaker(&self) -> Option<LegId> {
+        let Work::Copies(copies) = &self.work else { return None };
+        copies.legs.get(copies.sender).map(|leg| leg.id)
+    }
+
     /// What the host has to hand to other relays, which have legs of the same room: it puts the
-    /// packet into a list of each of them, [`Handovers`](crate::media::Handovers), and counts with
-    /// [`Relay::note_not_handed_over`](crate::media::Relay::note_not_handed_over) the lists that had
-    /// no room. `None` unless a room's legs are spread over relays, and the second time.
+    /// packet into a list of each of them, [`Handovers`](crate::media::Handovers), and tells
+    /// [`Relay::note_not_handed_over`](crate::media::Relay::note_not_handed_over) whose had no room.
+    /// `None` unless a room's legs are spread over relays, and the second time.
     ///
     /// Best taken before the first [`Self::fill`], so that the other relays work at the same time.
     pub fn take_handover(&mut self) -> Option<(RelaySet, Handover<'a>)> {
@@ -180,7 +187,7 @@ impl Copies<'_> {
             };
             let Some(keyed) = leg.keyed.as_mut().filter(|keyed| keyed.spent == Spent::No) else {
                 let spent = leg.keyed.as_ref().and_then(|keyed| keyed.spent.drop_reason());
-                count(leg, stats, spent.unwrap_or(DropReason::NoKey));
+                count(leg, stats, spent.unwrap_or(DropReason::NoKey), self.now);
                 self.next += 1;
                 continue;
             };
@@ -193,12 +200,12 @@ impl Copies<'_> {
             };
             self.next += 1;
             if !leg.binding.spend(length) {
-                count(leg, stats, DropReason::ForeignAddress);
+                count(leg, stats, DropReason::ForeignAddress, self.now);
                 continue;
             }
             let Some(written) = keyed.seal(clear, [hidden, self.packet.payload], space) else {
                 keyed.spent = Spent::Exhausted;
-                count(leg, stats, DropReason::KeyExhausted);
+                count(leg, stats, DropReason::KeyExhausted, self.now);
                 self.news.note(leg, Note::Exhausted);
                 continue;
             };
@@ -240,7 +247,7 @@ fn receiver(is_sender: bool, leg: &Leg) -> Option<SocketAddr> {
 }
 
 /// Counts a copy that is not made, for the relay and for the leg.
-fn count(leg: &mut Leg, stats: &mut RelayStats, reason: DropReason) {
+fn count(leg: &mut Leg, stats: &mut RelayStats, reason: DropReason, now: Timestamp) {
     stats.drops.count(reason, 1);
-    leg.figures.drops.count(reason, 1);
+    leg.note_unsent(reason, now);
 }

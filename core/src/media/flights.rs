@@ -8,10 +8,12 @@
 //! Between calls every position of the plan names a datagram of the batch that it was made for, at
 //! most once; datagrams of one speaker to one receiver stay in their order.
 
+use std::io;
 use std::net::SocketAddr;
 
 use crate::ids::LegId;
 use crate::media::batch::TransmitBatch;
+use crate::media::outbox::Sent;
 use crate::slab::SlabId;
 
 /// The most datagrams that share a send. Linux takes 64; more than a few gain little.
@@ -19,6 +21,8 @@ const TOGETHER: usize = 16;
 /// The longest datagram that shares a send, in bytes: what every IPv6 path carries, because what
 /// is segmented cannot be fragmented as well.
 const SEGMENT_BYTES: usize = 1_200;
+/// The most flights that are sent one by one before their ages are looked at again.
+const AT_ONCE: usize = 64;
 /// Where the SSRC of an RTP packet stands; it is clear in every mode.
 const SSRC: std::ops::Range<usize> = 8..12;
 const NONE: u32 = u32::MAX;
@@ -96,6 +100,24 @@ impl<'a> Flight<'a> {
     pub fn datagrams(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let batch = self.batch;
         self.positions.iter().map(move |position| batch.at(*position).bytes)
+    }
+}
+
+impl Flights<'_> {
+    /// Sends them one after the other, for hosts that cannot give many to the system at once. `send`
+    /// sends one flight, all or nothing of it if it has one datagram. After 64 it is enough, because
+    /// meanwhile those behind may have become too old.
+    pub fn send_each(self, mut send: impl FnMut(&Flight<'_>) -> io::Result<()>) -> Sent {
+        let mut sent = 0;
+        for flight in self.take(AT_ONCE) {
+            match send(&flight) {
+                Ok(()) => sent += 1,
+                Err(_) if sent > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Full,
+                Err(_) => return Sent::Failed,
+            }
+        }
+        Sent::Some(sent)
     }
 }
 
@@ -331,6 +353,25 @@ mod tests {
         plan.stop_joining();
         plan.make(&batch, true, |_| true);
         assert_eq!(plan.len(), 2);
+    }
+
+    #[test]
+    fn sending_one_by_one_ends_at_the_first_that_is_not_taken_or_after_64() {
+        let datagrams: Vec<_> = (0..100).map(|n| (n % 8, 1, 100)).collect();
+        let batch = batch(&datagrams);
+        let mut plan = FlightPlan::new();
+        plan.make(&batch, false, |_| true);
+        let send = |taken: usize, error: io::ErrorKind| {
+            let mut left = taken;
+            plan.flights_from(&batch, 0).send_each(|_| {
+                left = left.checked_sub(1).ok_or(error)?;
+                Ok(())
+            })
+        };
+        assert_eq!(send(100, io::ErrorKind::WouldBlock), Sent::Some(AT_ONCE));
+        assert_eq!(send(3, io::ErrorKind::WouldBlock), Sent::Some(3));
+        assert_eq!(send(0, io::ErrorKind::WouldBlock), Sent::Full);
+        assert_eq!(send(0, io::ErrorKind::NetworkUnreachable), Sent::Failed);
     }
 
     #[test]

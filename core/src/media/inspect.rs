@@ -50,8 +50,20 @@ pub struct LegView {
     pub asked: bool,
     /// Why no copy reaches it at this moment, if none does.
     pub unserved: Option<Unserved>,
-    /// The last of its packets that was not forwarded.
+    /// When a packet of it was last accepted: it authenticated, was new, and within all limits.
+    pub accepted_at: Option<Timestamp>,
+    /// When such a packet last held more than Opus' silence.
+    pub sounded_at: Option<Timestamp>,
+    /// When a ping or keepalive last came from its address: its client is there and reaches the relay.
+    pub alive_at: Option<Timestamp>,
+    /// The last of its packets that was not forwarded, with an SSRC of nobody among them.
     pub last_drop: Option<LastDrop>,
+    /// The SSRC of the last packet that came from its address with one that nobody has.
+    pub stray: Option<Ssrc>,
+    /// The last copy for it that was not sent.
+    pub last_unsent: Option<LastDrop>,
+    /// The relays that had no room for a packet of it when that last happened, and when that was.
+    pub last_unshared: Option<(RelaySet, Timestamp)>,
     /// What it has sent and received.
     pub figures: LegFigures,
 }
@@ -64,7 +76,7 @@ impl LegView {
     }
 }
 
-/// A packet that went no further.
+/// A packet, or a copy of one, that went no further.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LastDrop {
     /// Why.
@@ -106,7 +118,7 @@ impl Relay {
             Kind::Discovery(ssrc) | Kind::LegacyDiscovery(ssrc) => ssrc,
             Kind::Ping(_) | Kind::Keepalive | Kind::Other => {
                 let from = crate::media::binding::normalise(from);
-                return self.by_address.get(&from).copied();
+                return self.addresses.leg_at(from);
             }
         };
         self.rooms.find(ssrc).map(|place| self.rooms.id_at(place))
@@ -144,7 +156,13 @@ fn view(leg: &Leg, room: RoomId, others: RelaySet) -> LegView {
         foreign: leg.binding.is_foreign(),
         asked: leg.binding.was_asked_for(),
         unserved: unserved(leg),
+        accepted_at: leg.accepted_at,
+        sounded_at: leg.sounded_at,
+        alive_at: leg.alive_at,
         last_drop: leg.last_drop,
+        stray: leg.stray,
+        last_unsent: leg.last_unsent,
+        last_unshared: leg.last_unshared,
         figures: leg.figures(),
     }
 }

@@ -17,11 +17,10 @@ use crate::ids::{LegId, Ssrc};
 use crate::media::batch::DATAGRAM_BYTES;
 use crate::media::binding::{Move, Standing, is_forbidden};
 use crate::media::fanout::{HEAD_BYTES, REPLY_BYTES, Reply, ReplyKind};
-use crate::media::inspect::LastDrop;
-use crate::media::leg::OpenFailure;
+use crate::media::leg::{Leg, OpenFailure};
 use crate::media::news::Note;
 use crate::media::rate::Rate;
-use crate::media::relay::{Relay, unbind};
+use crate::media::relay::Relay;
 use crate::media::room::Place;
 use crate::reasons::DropReason;
 use crate::time::Timestamp;
@@ -56,7 +55,10 @@ impl Relay {
                 self.judge_discovery(from, ssrc, true).map(Verdict::Reply)
             }
             Kind::Ping(opaque) => self.judge_ping(from, opaque).map(Verdict::Reply),
-            Kind::Keepalive => Err(DropReason::Keepalive),
+            Kind::Keepalive => {
+                self.note_alive(from);
+                Err(DropReason::Keepalive)
+            }
             // Nobody has answered the old discovery since 2023.
             Kind::LegacyDiscovery(_) | Kind::Other => Err(DropReason::Unrecognised),
         }
@@ -115,13 +117,28 @@ impl Relay {
 
     /// A ping names no SSRC, so that only the address tells whose it is.
     fn judge_ping(&mut self, from: SocketAddr, opaque: [u8; 4]) -> Result<Reply, DropReason> {
-        let id = self.by_address.get(&from).copied().ok_or(DropReason::Ping)?;
+        let id = self.addresses.leg_at(from).ok_or(DropReason::Ping)?;
         let leg = self.rooms.leg_mut(id).ok_or(DropReason::Ping)?;
+        leg.alive_at = Some(self.now);
         if !leg.ping.take(self.now, self.limits.ping, 1) {
             self.stats.limits.ping_per_s += 1;
             return Err(DropReason::Ping);
         }
         Ok(reply(id, from, &discovery::pong(opaque), ReplyKind::Ping))
+    }
+
+    /// Notes that the client at this address, if it is one's, still reaches the relay.
+    fn note_alive(&mut self, from: SocketAddr) {
+        let now = self.now;
+        if let Some(leg) = self.bound(from) {
+            leg.alive_at = Some(now);
+        }
+    }
+
+    /// The leg that is bound to exactly this address.
+    fn bound(&mut self, from: SocketAddr) -> Option<&mut Leg> {
+        let id = self.addresses.leg_at(from)?;
+        self.rooms.leg_mut(id)
     }
 
     /// RTCP is never relayed. A sender report is answered with a report of our own, from time to
@@ -162,9 +179,20 @@ impl Relay {
     /// Counts a drop for the leg that the packet named.
     fn attribute(&mut self, place: Place, reason: DropReason) -> DropReason {
         let at = self.now;
-        let leg = self.rooms.at(place);
-        leg.figures.drops.count(reason, 1);
-        leg.last_drop = Some(LastDrop { reason, at });
+        self.rooms.at(place).note_drop(reason, at);
+        reason
+    }
+
+    /// Nobody has this SSRC. If a leg is bound to the very address that it came from, its client may
+    /// write a wrong one: that leg is told, though nothing says who sealed the packet, and nothing but
+    /// figures changes.
+    #[cold]
+    fn note_stray(&mut self, from: SocketAddr, ssrc: Ssrc) -> DropReason {
+        let (at, reason) = (self.now, DropReason::UnknownSsrc);
+        if let Some(leg) = self.bound(from) {
+            leg.note_drop(reason, at);
+            leg.stray = Some(ssrc);
+        }
         reason
     }
 
@@ -174,7 +202,9 @@ impl Relay {
         packet: &'p mut [u8],
     ) -> Result<Verdict<'p>, DropReason> {
         let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
-        let place = self.rooms.find(header.ssrc).ok_or(DropReason::UnknownSsrc)?;
+        let Some(place) = self.rooms.find(header.ssrc) else {
+            return Err(self.note_stray(from, header.ssrc));
+        };
         let verdict = self.judge_audio(place, from, &header, packet);
         verdict.map_err(|reason| self.attribute(place, reason))
     }
@@ -209,6 +239,10 @@ impl Relay {
         leg.binding.note_received(from, bytes);
         leg.figures.packets_in += 1;
         leg.figures.bytes_in += bytes as u64;
+        leg.accepted_at = Some(self.now);
+        if payload != rtp::SILENCE {
+            leg.sounded_at = Some(self.now);
+        }
         self.stats.packets_in += 1;
         self.stats.bytes_in += bytes as u64;
         let first = leg.keyed.as_mut().is_some_and(|keyed| !mem::replace(&mut keyed.heard, true));
@@ -315,10 +349,10 @@ impl Relay {
             Move::Bound => {}
             Move::Moved { from: old } => {
                 self.stats.rebinds += 1;
-                unbind(&mut self.by_address, old, leg.id);
+                self.addresses.unbind(old, leg.id);
             }
         }
-        self.by_address.insert(from, leg.id);
+        self.addresses.bind(from, leg.id);
         self.stats.foreign_binds += u64::from(leg.binding.is_foreign());
         self.news.note(leg, Note::Bound);
     }

@@ -11,7 +11,7 @@ use crate::crypto::cipher::Cipher;
 use crate::crypto::mode::Mode;
 use crate::crypto::nonce::{Observed, ServerNonce};
 use crate::crypto::replay::ReplayWindow;
-use crate::ids::{LegId, Ssrc};
+use crate::ids::{LegId, RelaySet, Ssrc};
 use crate::limits::Limits;
 use crate::media::binding::{Binding, Moves, Voucher};
 use crate::media::command::Permissions;
@@ -81,8 +81,19 @@ pub(super) struct Leg {
     pub(super) news: LegNews,
     pub(super) reception: Reception,
     pub(super) figures: LegFigures,
+    /// When a packet of it was last accepted, and when the last one that was not silence.
+    pub(super) accepted_at: Option<Timestamp>,
+    pub(super) sounded_at: Option<Timestamp>,
+    /// When a ping or keepalive last came from its address.
+    pub(super) alive_at: Option<Timestamp>,
     /// The last of its packets that was not forwarded.
     pub(super) last_drop: Option<LastDrop>,
+    /// The SSRC of the last packet from its address that carried one of nobody.
+    pub(super) stray: Option<Ssrc>,
+    /// The last copy for it that was not sent.
+    pub(super) last_unsent: Option<LastDrop>,
+    /// The relays that did not take its last packet that some did not take, and when that was.
+    pub(super) last_unshared: Option<(RelaySet, Timestamp)>,
 }
 
 /// A leg's key and everything that is counted under it. A fresh key starts all of it anew.
@@ -136,7 +147,13 @@ impl Leg {
             news: LegNews::default(),
             reception: Reception::default(),
             figures: LegFigures::default(),
+            accepted_at: None,
+            sounded_at: None,
+            alive_at: None,
             last_drop: None,
+            stray: None,
+            last_unsent: None,
+            last_unshared: None,
         }
     }
 
@@ -149,6 +166,18 @@ impl Leg {
             last_heard: self.reception.heard(),
             ..self.figures
         }
+    }
+
+    /// Counts one of its packets that went no further.
+    pub(super) const fn note_drop(&mut self, reason: DropReason, at: Timestamp) {
+        self.figures.drops.count(reason, 1);
+        self.last_drop = Some(LastDrop { reason, at });
+    }
+
+    /// Counts a copy for it that was not sent.
+    pub(super) const fn note_unsent(&mut self, reason: DropReason, at: Timestamp) {
+        self.figures.drops.count(reason, 1);
+        self.last_unsent = Some(LastDrop { reason, at });
     }
 
     /// Whether copies are made for it.

@@ -8,7 +8,8 @@
 //!    yet heard of its session;
 //! 3. hand each datagram to [`relay::Relay::handle_datagram`] and fill the
 //!    [`fanout::Fanout`] into a [`batch::TransmitBatch`]; send and clear the batch when it is full,
-//!    and at the end of the turn ([`Outbox`] does that, and drops what has become too old);
+//!    and at the end of the turn ([`Forwarding`] does all of that in one call for each datagram, and
+//!    drops what has become too old);
 //! 4. take the relay's events until there are none.
 //!
 //! A room that is larger than a core has legs on several relays. What is said at one of them leaves
@@ -19,12 +20,14 @@
 //! counted. Who may be in which room is not decided here but by the control plane, which speaks
 //! to a relay only through commands.
 
+mod addresses;
 pub mod batch;
 mod binding;
 mod coalescer;
 pub mod command;
 pub mod fanout;
 mod flights;
+pub(crate) mod forwarding;
 mod handover;
 pub mod inspect;
 mod intake;
@@ -41,8 +44,9 @@ pub use batch::TransmitBatch;
 pub use coalescer::Coalescer;
 pub use fanout::{Fanout, Filled};
 pub use flights::{Flight, Flights};
+pub use forwarding::{FillsBatch, Forwarding, Forwards};
 pub use handover::{Handover, Handovers};
-pub use outbox::{Outbox, Sent, Unsent};
+pub use outbox::{Outbox, Sent};
 pub use relay::Relay;
 
 #[cfg(test)]

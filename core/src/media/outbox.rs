@@ -2,58 +2,23 @@
 //!
 //! Every copy is as old as the datagram that it was made of. What is older than the latency budget
 //! when its turn comes is dropped: late voice is useless, and sending it would make the next ones
-//! late as well. For the same reason nothing waits for a full socket.
+//! late as well. For the same reason nothing waits for a full socket. Whose copies were not sent is
+//! remembered until the relay is told.
 //!
-//! Not here: which copies leave together (`flights.rs`).
+//! Not here: which copies leave together (`flights.rs`), and when they do (`forwarding.rs`).
 //!
 //! Between calls there is one arrival for each copy of the batch, in the order of the batch.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::media::batch::TransmitBatch;
+use crate::ids::LegId;
+use crate::media::batch::{ENTRIES, TransmitBatch};
 use crate::media::fanout::Filled;
 use crate::media::flights::{FlightPlan, Flights};
 use crate::time::Timestamp;
 
-/// A batch, and how old what is in it is.
-///
-/// ```
-/// use std::net::UdpSocket;
-/// use std::time::Duration;
-///
-/// use lvsp_core::media::{Filled, Outbox, Relay, Sent, Unsent};
-/// use lvsp_core::time::Timestamp;
-///
-/// // Of a host that sends its datagrams one by one: see `stop_joining`.
-/// fn forward(relay: &mut Relay, outbox: &mut Outbox, udp: &UdpSocket, now: impl Fn() -> Timestamp) {
-///     let mut packet = [0; 2_048];
-///     let mut send = |outbox: &mut Outbox| {
-///         outbox.send(&now, |mut flights| {
-///             let Some(flight) = flights.next() else { return Sent::Some(0) };
-///             let mut datagrams = flight.datagrams();
-///             if datagrams.all(|bytes| udp.send_to(bytes, flight.address()).is_ok()) {
-///                 Sent::Some(1)
-///             } else {
-///                 Sent::Failed
-///             }
-///         })
-///     };
-///     while let Ok((length, from)) = udp.recv_from(&mut packet) {
-///         let arrival = now();
-///         let mut fanout = relay.handle_datagram(arrival, from, &mut packet[..length]);
-///         let mut unsent = Unsent::default();
-///         while let Filled::BatchFull = outbox.fill(arrival, |batch| fanout.fill(batch)) {
-///             unsent += send(outbox);
-///         }
-///         drop(fanout);
-///         unsent += send(outbox);
-///         relay.note_unsent(unsent.refused);
-///         relay.note_too_late(unsent.too_late);
-///     }
-/// }
-/// # let mut outbox = Outbox::new(Duration::from_millis(100));
-/// # outbox.stop_joining();
-/// ```
+/// A batch, and how old what is in it is. [`Forwarding`](crate::media::Forwarding) fills and sends it.
 #[derive(Debug)]
 pub struct Outbox {
     batch: TransmitBatch,
@@ -64,6 +29,9 @@ pub struct Outbox {
     /// Flights that failed although each of their datagrams could be sent.
     failed_joins: u32,
     latency: Duration,
+    /// What was not sent and how it came, until the relay is told: behind every datagram, of whose copies each
+    /// leg of a room has one, so that this is no longer than a full batch and the legs of a room.
+    unsent: Vec<(LegId, Lost)>,
 }
 
 /// After so many of them none is tried any more.
@@ -80,21 +48,13 @@ pub enum Sent {
     Failed,
 }
 
-/// What was not sent: for `Relay::note_unsent` and `Relay::note_too_late`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[must_use = "what is not sent is counted"]
-pub struct Unsent {
-    /// Copies that the socket did not take.
-    pub refused: u64,
-    /// Copies that were too old.
-    pub too_late: u64,
-}
-
-impl std::ops::AddAssign for Unsent {
-    fn add_assign(&mut self, other: Self) {
-        self.refused += other.refused;
-        self.too_late += other.too_late;
-    }
+/// How a copy was lost on its way to the socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lost {
+    /// The socket did not take it.
+    Refused,
+    /// It was older than the latency budget.
+    TooLate,
 }
 
 impl Outbox {
@@ -108,6 +68,7 @@ impl Outbox {
             plan: FlightPlan::new(),
             failed_joins: 0,
             latency,
+            unsent: Vec::with_capacity(2 * ENTRIES),
         }
     }
 
@@ -124,7 +85,8 @@ impl Outbox {
 
     /// Takes what a datagram that arrived at `arrival` leads to, as far as there is room: `fill` is
     /// [`Fanout::fill`](crate::media::Fanout::fill) of its fan-out.
-    pub fn fill(
+    #[inline]
+    pub(super) fn fill(
         &mut self,
         arrival: Timestamp,
         fill: impl FnOnce(&mut TransmitBatch) -> Filled,
@@ -140,28 +102,28 @@ impl Outbox {
     ///
     /// A flight of several datagrams that fails is tried again one by one. When that has worked 16
     /// times, this host cannot send several at once, and every datagram leaves alone from then on.
-    pub fn send(
+    pub(super) fn send(
         &mut self,
         clock: impl Fn() -> Timestamp,
         mut send: impl FnMut(Flights<'_>) -> Sent,
-    ) -> Unsent {
-        let mut unsent = self.plan(clock());
+    ) {
+        self.plan(clock());
         let mut at = 0;
         while at < self.plan.len() {
             if self.has_late(clock(), at) {
-                unsent.too_late += self.plan.positions(at).len() as u64;
+                self.give_up(at..at + 1, Lost::TooLate);
                 at += 1;
                 continue;
             }
             match send(self.plan.flights_from(&self.batch, at)) {
                 Sent::Some(count) => at += count.max(1),
                 Sent::Full => {
-                    unsent.refused += self.plan.datagrams_from(at) as u64;
+                    self.give_up(at..self.plan.len(), Lost::Refused);
                     break;
                 }
                 // One receiver's trouble (refused, unreachable) is not the others'.
                 Sent::Failed => {
-                    unsent.refused += self.send_apart(at, &mut send);
+                    self.send_apart(at, &mut send);
                     at += 1;
                 }
             }
@@ -169,16 +131,23 @@ impl Outbox {
         self.batch.clear();
         self.arrivals.clear();
         self.sources = 0;
-        unsent
+    }
+
+    /// What was not sent since this was last asked: whose it was, and how it was lost.
+    #[inline]
+    pub(super) fn take_unsent(&mut self) -> impl Iterator<Item = (LegId, Lost)> + '_ {
+        self.unsent.drain(..)
     }
 
     /// Decides what leaves, and together with what. Copies that are too late already do not.
-    fn plan(&mut self, now: Timestamp) -> Unsent {
-        let Self { batch, arrivals, sources, plan, latency, .. } = self;
+    fn plan(&mut self, now: Timestamp) {
+        let Self { batch, arrivals, sources, plan, latency, unsent, .. } = self;
         let late = |position: usize| now.since(arrivals[position]) > *latency;
         plan.make(batch, *sources > 1, |position| !late(position));
-        let kept = plan.datagrams_from(0);
-        Unsent { refused: 0, too_late: (batch.len() - kept) as u64 }
+        if plan.datagrams_from(0) < batch.len() {
+            let entries = batch.entries().enumerate().filter(|(position, _)| late(*position));
+            unsent.extend(entries.map(|(_, copy)| (copy.leg, Lost::TooLate)));
+        }
     }
 
     fn has_late(&self, now: Timestamp, flight: usize) -> bool {
@@ -186,19 +155,34 @@ impl Outbox {
         arrivals.any(|arrival| self.is_late(now, arrival))
     }
 
-    /// Sends the datagrams of a flight that failed one by one; how many were refused.
-    fn send_apart(&mut self, flight: usize, send: &mut impl FnMut(Flights<'_>) -> Sent) -> u64 {
+    /// Remembers whose datagrams these flights have.
+    #[cold]
+    fn give_up(&mut self, flights: Range<usize>, how: Lost) {
+        let Self { batch, plan, unsent, .. } = self;
+        let positions = flights.flat_map(|flight| plan.positions(flight));
+        unsent.extend(positions.map(|position| (batch.at(*position).leg, how)));
+    }
+
+    /// Sends the datagrams of a flight that failed one by one.
+    #[cold]
+    fn send_apart(&mut self, flight: usize, send: &mut impl FnMut(Flights<'_>) -> Sent) {
         let count = self.plan.positions(flight).len();
         if count == 1 {
-            return 1;
+            return self.give_up(flight..flight + 1, Lost::Refused);
         }
-        let alone = (0..count).map(|datagram| self.plan.alone(&self.batch, flight, datagram));
-        let sent = alone.filter(|alone| matches!(send(alone.clone()), Sent::Some(_))).count();
+        let mut sent = 0;
+        for datagram in 0..count {
+            if matches!(send(self.plan.alone(&self.batch, flight, datagram)), Sent::Some(_)) {
+                sent += 1;
+            } else {
+                let position = self.plan.positions(flight)[datagram];
+                self.unsent.push((self.batch.at(position).leg, Lost::Refused));
+            }
+        }
         self.failed_joins += u32::from(sent > 0);
         if self.failed_joins == FAILED_JOINS_MAX {
             self.plan.stop_joining();
         }
-        (count - sent) as u64
     }
 }
 
@@ -258,14 +242,14 @@ mod tests {
     fn copies_older_than_the_budget_are_dropped_and_the_others_sent() {
         let mut outbox = outbox(&[0, 50, 150, 160]);
         let mut ports = Vec::new();
-        let unsent = outbox.send(
+        outbox.send(
             || Timestamp::from_millis(200),
             |datagrams| {
                 ports.extend(datagrams.map(|flight| flight.address().port()));
                 Sent::Some(ports.len())
             },
         );
-        assert_eq!(unsent, Unsent { refused: 0, too_late: 2 });
+        assert_eq!(counts(&mut outbox), (0, 2));
         assert_eq!(ports, [1_002, 1_003]);
         assert!(outbox.batch.is_empty() && outbox.arrivals.is_empty());
     }
@@ -274,7 +258,7 @@ mod tests {
     fn copies_that_grow_old_between_two_system_calls_are_dropped() {
         let mut outbox = outbox(&[0, 0, 0]);
         let time = Cell::new(100);
-        let unsent = outbox.send(
+        outbox.send(
             || Timestamp::from_millis(time.get()),
             |datagrams| {
                 assert_eq!(datagrams.len(), 3);
@@ -282,27 +266,35 @@ mod tests {
                 Sent::Some(1)
             },
         );
-        assert_eq!(unsent, Unsent { refused: 0, too_late: 2 });
+        assert_eq!(counts(&mut outbox), (0, 2));
     }
 
     #[test]
     fn an_error_costs_one_copy_and_a_full_socket_the_rest() {
         let mut outbox = outbox(&[0, 0, 0, 0]);
         let mut calls = 0;
-        let unsent = outbox.send(
+        outbox.send(
             || Timestamp::ZERO,
             |_| {
                 calls += 1;
                 if calls == 1 { Sent::Failed } else { Sent::Full }
             },
         );
-        assert_eq!((calls, unsent), (2, Unsent { refused: 4, too_late: 0 }));
+        assert_eq!((calls, counts(&mut outbox)), (2, (4, 0)));
     }
 
-    /// A host that sends `limit` datagrams at once: how many it was given in how many flights.
-    fn send(outbox: &mut Outbox, limit: usize) -> (usize, usize, Unsent) {
+    /// How many copies were refused and how many were too late.
+    fn counts(outbox: &mut Outbox) -> (usize, usize) {
+        let lost: Vec<_> = outbox.take_unsent().map(|(_, how)| how).collect();
+        let of = |wanted| lost.iter().filter(|how| **how == wanted).count();
+        (of(Lost::Refused), of(Lost::TooLate))
+    }
+
+    /// A host that sends `limit` datagrams at once: how many it was given in how many flights, and how
+    /// many were refused.
+    fn send(outbox: &mut Outbox, limit: usize) -> (usize, usize, usize) {
         let (mut datagrams, mut flights) = (0, 0);
-        let unsent = outbox.send(
+        outbox.send(
             || Timestamp::ZERO,
             |mut all| {
                 let flight = all.next().expect("a flight");
@@ -314,7 +306,7 @@ mod tests {
                 Sent::Some(1)
             },
         );
-        (datagrams, flights, unsent)
+        (datagrams, flights, counts(outbox).0)
     }
 
     #[test]
@@ -322,7 +314,7 @@ mod tests {
         let mut outbox = Outbox::new(BUDGET);
         for round in 1..=FAILED_JOINS_MAX + 1 {
             fill(&mut outbox, [(0, 1_000); 2].into_iter());
-            assert_eq!(send(&mut outbox, 1), (2, 2, Unsent::default()), "round {round}");
+            assert_eq!(send(&mut outbox, 1), (2, 2, 0), "round {round}");
         }
         fill(&mut outbox, [(0, 1_000); 2].into_iter());
         assert_eq!(send(&mut outbox, 2).1, 2, "every datagram leaves alone now");
@@ -333,7 +325,7 @@ mod tests {
         let mut outbox = Outbox::new(BUDGET);
         for _ in 0..2 * FAILED_JOINS_MAX {
             fill(&mut outbox, [(0, 1_000); 2].into_iter());
-            assert_eq!(send(&mut outbox, 0).2, Unsent { refused: 2, too_late: 0 });
+            assert_eq!(send(&mut outbox, 0).2, 2);
         }
         fill(&mut outbox, [(0, 1_000); 2].into_iter());
         assert_eq!(send(&mut outbox, 2).1, 1, "both leave together");

@@ -7,7 +7,6 @@
 //! Between calls nothing of a datagram is left but counters: media is never queued. From
 //! [`Relay::handle_datagram`] to the dropped [`Fanout`] nothing is allocated or freed.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::crypto::cipher::Cipher;
 use crate::crypto::provider::Provider;
 use crate::ids::{LegId, RelayId, RelaySet, RoomId};
 use crate::limits::Limits;
+use crate::media::addresses::Addresses;
 use crate::media::binding::{Voucher, normalise};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::media::fanout::{Copies, Fanout};
@@ -40,9 +40,7 @@ pub struct Relay {
     /// The latest time that an input carried.
     pub(super) now: Timestamp,
     pub(super) rooms: Rooms,
-    /// Which leg is bound to an address, for pings alone: they name no SSRC. Keys are addresses
-    /// that strangers choose, hence the random hasher.
-    pub(super) by_address: HashMap<SocketAddr, LegId>,
+    pub(super) addresses: Addresses,
     pub(super) news: News,
     pub(super) shedding: Shedding,
     /// How long the datagram at hand has waited.
@@ -62,7 +60,7 @@ impl Relay {
             provider: config.cipher_provider.provider().unwrap_or_default(),
             now: Timestamp::ZERO,
             rooms: Rooms::default(),
-            by_address: HashMap::new(),
+            addresses: Addresses::default(),
             news: News::default(),
             shedding: Shedding::new(limits.media_behind_ms.duration()),
             age: Duration::ZERO,
@@ -97,7 +95,7 @@ impl Relay {
     /// How many addresses lead to a leg: at most one for each leg that is open.
     #[must_use]
     pub fn address_count(&self) -> usize {
-        self.by_address.len()
+        self.addresses.len()
     }
 
     /// What one leg has sent and received, if it is open.
@@ -111,21 +109,34 @@ impl Relay {
         self.rooms.iter().map(|leg| (leg.id, leg.figures()))
     }
 
-    /// Counts copies that the socket refused. Hosts call it instead of queueing them.
-    pub fn note_unsent(&mut self, copies: u64) {
-        self.stats.drops.count(DropReason::SocketFull, copies);
+    /// Counts a copy for this leg that the socket refused. Hosts that send without a
+    /// [`Forwarding`](crate::media::Forwarding) call it instead of queueing the copy.
+    pub fn note_unsent(&mut self, now: Timestamp, leg: LegId) {
+        self.count_unsent(now, leg, DropReason::SocketFull);
     }
 
-    /// Counts packets that were not handed to another relay, because the list of what waits for that
-    /// one had no room: one for each such relay.
-    pub fn note_not_handed_over(&mut self, packets: u64) {
+    /// Counts a copy for this leg that was older than the latency budget, so that it was not sent.
+    pub fn note_too_late(&mut self, now: Timestamp, leg: LegId) {
+        self.stats.limits.media_latency_ms += 1;
+        self.count_unsent(now, leg, DropReason::TooLate);
+    }
+
+    fn count_unsent(&mut self, now: Timestamp, leg: LegId, reason: DropReason) {
+        self.stats.drops.count(reason, 1);
+        if let Some(leg) = self.rooms.leg_mut(leg) {
+            leg.note_unsent(reason, now);
+        }
+    }
+
+    /// Counts a packet of this leg that was not handed to these relays, because the lists of what
+    /// waits for them had no room.
+    pub fn note_not_handed_over(&mut self, now: Timestamp, speaker: LegId, full: RelaySet) {
+        let packets = full.len() as u64;
         self.stats.drops.count(DropReason::NotHandedOver, packets);
-    }
-
-    /// Counts copies that the host dropped because they were older than the latency budget.
-    pub fn note_too_late(&mut self, copies: u64) {
-        self.stats.limits.media_latency_ms += copies;
-        self.stats.drops.count(DropReason::TooLate, copies);
+        if let Some(leg) = self.rooms.leg_mut(speaker).filter(|_| packets > 0) {
+            leg.figures.drops.count(DropReason::NotHandedOver, packets);
+            leg.last_unshared = Some((full, now));
+        }
     }
 
     /// Counts datagrams that the socket's buffer had no room for: the relay is behind.
@@ -161,7 +172,7 @@ impl Relay {
                 debug_assert!(leg.keyed.is_some(), "{} is not compiled in", mode.name());
                 leg.reception.restart();
                 if let Some(address) = leg.binding.settle(claimed.map(normalise)) {
-                    self.by_address.insert(address, leg.id);
+                    self.addresses.bind(address, leg.id);
                     self.stats.foreign_binds += u64::from(leg.binding.is_foreign());
                     self.news.note(leg, Note::Bound);
                 }
@@ -179,7 +190,7 @@ impl Relay {
                 let Some(leg) = self.rooms.remove(leg) else { return };
                 self.news.forget(&leg);
                 if let Some(address) = leg.binding.address() {
-                    unbind(&mut self.by_address, address, leg.id);
+                    self.addresses.unbind(address, leg.id);
                 }
             }
         }
@@ -212,8 +223,7 @@ impl Relay {
             Ok(Verdict::Reply(reply)) => Fanout::reply(&mut self.stats, reply),
             Ok(Verdict::Forward { from, head, payload }) => {
                 let (room, others) = self.rooms.sharing(from.room);
-                let age = u64::try_from(self.age.as_micros()).unwrap_or(u64::MAX);
-                let arrival = Timestamp::from_micros(self.now.as_micros().saturating_sub(age));
+                let arrival = self.now - self.age;
                 let packet = Handover { room, arrival, handed: self.now, head, payload };
                 self.copies(from.room, from.index, others, packet)
             }
@@ -322,21 +332,10 @@ impl Relay {
         debug_assert!(fresh, "leg ids and SSRCs are given out once");
         let legs = self.rooms.leg_count();
         self.news.reserve(legs);
-        // Twice as many as there can be, because a table that is less than half full sweeps out
-        // removed entries in place; a fuller one would allocate when a leg moves.
-        let room = (2 * (legs + 1)).saturating_sub(self.by_address.len());
-        self.by_address.reserve(room);
+        self.addresses.reserve(legs);
     }
 }
 
 fn is_discovery(packet: &[u8]) -> bool {
     matches!(Kind::of(packet), Kind::Discovery(_) | Kind::LegacyDiscovery(_))
-}
-
-/// Takes an address out of the table of pings.
-pub(super) fn unbind(by_address: &mut HashMap<SocketAddr, LegId>, address: SocketAddr, leg: LegId) {
-    // Another leg may have been bound to the same address since.
-    if by_address.get(&address) == Some(&leg) {
-        by_address.remove(&address);
-    }
 }

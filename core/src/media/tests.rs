@@ -395,7 +395,7 @@ fn what_is_not_filled_or_not_sent_is_counted() {
     let mut fixture = Fixture::new();
     let room = fixture.room();
     let mut speaker = fixture.join(room, AES);
-    let _listeners: Vec<_> = (0..5).map(|_| fixture.join(room, AES)).collect();
+    let listeners: [_; 5] = std::array::from_fn(|_| fixture.join(room, AES));
     let mut packet = speaker.packet(1, b"opus");
     let mut batch = TransmitBatch::with_capacity(0, 2);
     let mut fanout = fixture.relay.handle_datagram(NOW, speaker.address, &mut packet);
@@ -405,8 +405,20 @@ fn what_is_not_filled_or_not_sent_is_counted() {
     let mut request = request(speaker.ssrc);
     drop(fixture.relay.handle_datagram(NOW, speaker.address, &mut request));
     assert_eq!(fixture.drops(DropReason::Unfilled), 4);
-    fixture.relay.note_unsent(2);
+    for _ in 0..2 {
+        fixture.relay.note_unsent(NOW, listeners[0].leg);
+    }
+    fixture.relay.note_too_late(NOW, listeners[1].leg);
     assert_eq!(fixture.drops(DropReason::SocketFull), 2);
+    assert_eq!(fixture.drops(DropReason::TooLate), 1);
+    let counts = listeners.map(|listener| {
+        let view = fixture.relay.leg_view(listener.leg).expect("it is open");
+        let last = view.last_unsent.map(|last| last.reason);
+        let drops = view.figures.drops;
+        (drops.of(DropReason::SocketFull), drops.of(DropReason::TooLate), last)
+    });
+    let (full, late) = (Some(DropReason::SocketFull), Some(DropReason::TooLate));
+    assert_eq!(counts[..3], [(2, 0, full), (0, 1, late), (0, 0, None)]);
 }
 
 #[test]

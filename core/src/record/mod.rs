@@ -9,7 +9,7 @@
 //! Only plain TCP can be replayed, because bytes inside TLS are drawn by a library. **A recording
 //! holds secrets**: the control secret, tokens, media keys, and everybody's audio.
 //!
-//! # The format, version 3
+//! # The format, version 4
 //!
 //! One recording is of one machine. Numbers are little-endian; a text or a list of bytes is its
 //! length as `u32` and the bytes; an address is 4 or 6, the IP's bytes and the port as `u16`; an id
@@ -19,7 +19,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 7 | `LVSPREC` |
-//! | 1 | the version, 3 |
+//! | 1 | the version, 4 |
 //! | 1 | the machine: 0 a server, 1 a relay |
 //! | 4 + n | what the machine was made with, as JSON |
 //! | then, for each record: 1 | its kind |
@@ -45,7 +45,7 @@ pub use server::RecordedServer;
 mod tests;
 
 const MAGIC: &[u8; 7] = b"LVSPREC";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Which machine a recording is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

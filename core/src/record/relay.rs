@@ -9,9 +9,10 @@ use super::setup::RelaySetup;
 use super::values::HandedOver;
 use super::{Machine, Tape};
 use crate::config::MediaConfig;
-use crate::ids::{RelayId, RelaySet};
+use crate::ids::{LegId, RelayId, RelaySet};
 use crate::limits::Limits;
 use crate::media::command::{RelayCommand, RelayEvent};
+use crate::media::forwarding::forwards;
 use crate::media::{Fanout, Filled, Handover, Relay, TransmitBatch};
 use crate::time::Timestamp;
 
@@ -20,11 +21,11 @@ records! {
     pub(super) enum RelayRecord {
         1 Command { now: Timestamp, command: RelayCommand },
         2 Datagram { now: Timestamp, age: Duration, from: SocketAddr, bytes: Vec<u8> },
-        3 Unsent { copies: u64 },
-        4 TooLate { copies: u64 },
         5 Overflow { now: Timestamp, datagrams: u64 },
         6 Handover { now: Timestamp, packet: HandedOver },
-        7 NotHandedOver { packets: u64 },
+        8 Unsent { now: Timestamp, leg: LegId },
+        9 TooLate { now: Timestamp, leg: LegId },
+        10 NotHandedOver { now: Timestamp, speaker: LegId, full: RelaySet },
         /// A datagram that the one before led to.
         100 Sealed { to: SocketAddr, bytes: Vec<u8> },
         /// What was told when it was asked for. Nothing is an answer too: asking changes the relay.
@@ -74,27 +75,23 @@ impl RecordedRelay {
     }
 
     /// See [`Relay::note_unsent`].
-    pub fn note_unsent(&mut self, copies: u64) {
-        if copies > 0 {
-            note(&mut self.tape, || RelayRecord::Unsent { copies });
-        }
-        self.relay.note_unsent(copies);
+    pub fn note_unsent(&mut self, now: Timestamp, leg: LegId) {
+        note(&mut self.tape, || RelayRecord::Unsent { now, leg });
+        self.relay.note_unsent(now, leg);
     }
 
     /// See [`Relay::note_not_handed_over`].
-    pub fn note_not_handed_over(&mut self, packets: u64) {
-        if packets > 0 {
-            note(&mut self.tape, || RelayRecord::NotHandedOver { packets });
+    pub fn note_not_handed_over(&mut self, now: Timestamp, speaker: LegId, full: RelaySet) {
+        if !full.is_empty() {
+            note(&mut self.tape, || RelayRecord::NotHandedOver { now, speaker, full });
         }
-        self.relay.note_not_handed_over(packets);
+        self.relay.note_not_handed_over(now, speaker, full);
     }
 
     /// See [`Relay::note_too_late`].
-    pub fn note_too_late(&mut self, copies: u64) {
-        if copies > 0 {
-            note(&mut self.tape, || RelayRecord::TooLate { copies });
-        }
-        self.relay.note_too_late(copies);
+    pub fn note_too_late(&mut self, now: Timestamp, leg: LegId) {
+        note(&mut self.tape, || RelayRecord::TooLate { now, leg });
+        self.relay.note_too_late(now, leg);
     }
 
     /// See [`Relay::note_overflow`].
@@ -186,6 +183,12 @@ impl<'a> RecordedFanout<'a> {
         filled
     }
 
+    /// See [`Fanout::speaker`].
+    #[must_use]
+    pub fn speaker(&self) -> Option<LegId> {
+        self.fanout.speaker()
+    }
+
     /// See [`Fanout::take_handover`].
     pub fn take_handover(&mut self) -> Option<(RelaySet, Handover<'a>)> {
         let (to, handover) = self.fanout.take_handover()?;
@@ -195,6 +198,8 @@ impl<'a> RecordedFanout<'a> {
         Some((to, handover))
     }
 }
+
+forwards! { RecordedRelay, RecordedFanout }
 
 impl<'a> Deref for RecordedFanout<'a> {
     type Target = Fanout<'a>;

@@ -216,9 +216,11 @@ fn feed_relay(relay: &mut RecordedRelay, batch: &mut TransmitBatch, record: Rela
         RelayRecord::Handover { now, packet } => {
             fill(relay.handle_handover(now, &packet.handover()), batch);
         }
-        RelayRecord::NotHandedOver { packets } => relay.note_not_handed_over(packets),
-        RelayRecord::Unsent { copies } => relay.note_unsent(copies),
-        RelayRecord::TooLate { copies } => relay.note_too_late(copies),
+        RelayRecord::NotHandedOver { now, speaker, full } => {
+            relay.note_not_handed_over(now, speaker, full);
+        }
+        RelayRecord::Unsent { now, leg } => relay.note_unsent(now, leg),
+        RelayRecord::TooLate { now, leg } => relay.note_too_late(now, leg),
         RelayRecord::Overflow { now, datagrams } => relay.note_overflow(now, datagrams),
         RelayRecord::Event { .. } => {
             let _ = relay.poll_event();

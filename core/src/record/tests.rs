@@ -36,19 +36,19 @@ fn config() -> Config {
     }
 }
 
-/// Moves outputs and bytes until there are none; the SSRC of a leg that was opened.
+/// Moves outputs and bytes until there are none; a leg that was opened, and its SSRC.
 fn settle(
     server: &mut RecordedServer,
     relay: &mut RecordedRelay,
     conn: ConnId,
     now: Timestamp,
-) -> Option<Ssrc> {
+) -> Option<(LegId, Ssrc)> {
     let mut opened = None;
     loop {
         while let Some(output) = server.poll_output() {
             if let Output::Relay(_, command) = output {
-                if let RelayCommand::Open { ssrc, .. } = &command {
-                    opened = Some(*ssrc);
+                if let RelayCommand::Open { leg, ssrc, .. } = &command {
+                    opened = Some((*leg, *ssrc));
                 }
                 relay.handle_command(now, command);
             }
@@ -92,7 +92,8 @@ fn recordings() -> [Vec<u8>; 2] {
     let mut frame = vec![0x81, 0x80 | u8::try_from(identify.len()).unwrap(), 0, 0, 0, 0];
     frame.extend(identify.bytes());
     server.handle_bytes(at, conn, &frame);
-    let ssrc = settle(&mut server, &mut relay, conn, at).expect("the call has come so far");
+    let opened = settle(&mut server, &mut relay, conn, at);
+    let (leg, ssrc) = opened.expect("the call has come so far");
     at = at + std::time::Duration::from_millis(20);
     let mut batch = TransmitBatch::new();
     for age in [0, 50, 500].map(std::time::Duration::from_millis) {
@@ -101,8 +102,8 @@ fn recordings() -> [Vec<u8>; 2] {
         let mut fanout = relay.handle_aged_datagram(at, age, peer, &mut request);
         assert_eq!(fanout.fill(&mut batch), Filled::Done);
     }
-    relay.note_unsent(1);
-    relay.note_too_late(2);
+    relay.note_unsent(at, leg);
+    relay.note_too_late(at, leg);
     relay.note_overflow(at, 3);
     while let Some(event) = relay.poll_event() {
         server.handle_relay_event(at, RelayId(0), event);
@@ -277,8 +278,9 @@ fn what_is_handed_over_and_taken_is_repeated() {
     assert_eq!(there.handle_handover(now, &handover).fill(&mut batch), Filled::Done);
     assert_eq!(fanout.fill(&mut batch), Filled::Done);
     assert_eq!(batch.len(), 1, "the one there hears it, and the speaker does not");
+    let speaker = fanout.speaker().expect("it is here");
     drop(fanout);
-    here.note_not_handed_over(1);
+    here.note_not_handed_over(now, speaker, RelaySet::EMPTY.with(RelayId(1)));
     let [here, there] = relays.map(|mut relay| replay(&relay.take_recording()).unwrap());
     // Four commands and datagrams to get there; then a packet and a refusal, or a handed-over packet.
     assert_eq!((here.inputs, here.outputs), (6, 2), "a reply, and what was handed over");

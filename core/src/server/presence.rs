@@ -143,14 +143,22 @@ impl Server {
     pub(super) fn announce_ssrc(&mut self, now: Timestamp, id: MemberId) {
         let live = self.session(id).is_some_and(|session| session.live);
         if let Some(speaking) = self.speaking_of(id).filter(|_| live) {
+            if let Some(session) = self.session_mut(id) {
+                session.announced.get_or_insert(now);
+            }
             self.tell_others(now, id, &speaking);
         }
     }
 
     /// The client set its speaking flags.
     pub(super) fn client_speaks(&mut self, now: Timestamp, id: MemberId, flags: u8) {
+        let flags = flags & ALLOWED_FLAGS;
         if let Some(session) = self.session_mut(id) {
-            session.stated = flags & ALLOWED_FLAGS;
+            if session.stated != flags {
+                session.stated_at = None;
+            }
+            session.stated = flags;
+            session.stated_at.get_or_insert(now);
         }
         self.tell_speaking(now, id);
     }
@@ -190,9 +198,12 @@ impl Server {
 
     /// Audio came from a member. eris never says that it speaks; the others are told once.
     pub(super) fn member_heard(&mut self, now: Timestamp, id: MemberId) {
-        if self.session(id).is_some_and(|session| session.stated == 0) {
-            self.client_speaks(now, id, MICROPHONE);
-        }
+        let Some(session) = self.session_mut(id).filter(|session| session.stated == 0) else {
+            return;
+        };
+        session.stated = MICROPHONE;
+        session.stated_at = None;
+        self.tell_speaking(now, id);
     }
 
     /// Tells the others that a member is gone.

@@ -106,8 +106,12 @@ pub struct SessionView {
     /// Where its gateway connection comes from: with port 0 if a trusted proxy says so, `None` if that
     /// does not, or while it has no connection.
     pub peer: Option<SocketAddr>,
-    /// The speaking flags that its client stated last.
+    /// The speaking flags that its client stated last, or its audio did for it.
     pub stated: u8,
+    /// Since when its client has stated them; `None` if it never stated any, or its audio did.
+    pub stated_at: Option<Timestamp>,
+    /// Since when the others have been told its SSRC, so that they can name what they hear.
+    pub announced: Option<Timestamp>,
     /// The speaking flags that the others were told last.
     pub told: u8,
 }
@@ -217,6 +221,8 @@ impl Server {
             detached: session.detached,
             peer: session.conn.and_then(|conn| self.conns.get(conn)).and_then(Connection::client),
             stated: session.stated,
+            stated_at: session.stated_at,
+            announced: session.announced,
             told: session.speaking,
         });
         Some(MemberView {

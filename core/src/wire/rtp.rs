@@ -15,6 +15,8 @@ pub const FORWARD_CLEAR_LEN: usize = 16;
 pub const FORWARD_EXTENSION_LEN: usize = 8;
 /// The payload type of Opus.
 pub const OPUS: u8 = 120;
+/// Opus' frame of silence. Five of them end what a client says; some send it all the time.
+pub const SILENCE: &[u8] = &[0xF8, 0xFF, 0xFE];
 /// Audio level for speakers that send none: voice, -30 dBov.
 pub const DEFAULT_AUDIO_LEVEL: u8 = 0x9E;
 /// Speaking flags in the extension for speakers that send none: voice.

@@ -173,20 +173,18 @@ async fn explanation(
     ];
     let both = Members::with_legs(&observer, views).await?;
     let [speaker, listener] = [&both.views[0], &both.views[1]];
-    let listener_relay = match &listener.session {
-        Some(session) => {
-            let stats = observer.relay(session.relay, |relay| relay.stats().clone());
-            Some(stats.await?)
-        }
-        None => None,
+    let now = clock::now();
+    let listener_relay_behind = match &listener.session {
+        Some(session) => observer.relay(session.relay, move |relay| relay.is_behind(now)).await?,
+        None => false,
     };
     let facts = Facts {
-        now: clock::now(),
+        now,
         speaker,
         speaker_leg: both.leg(speaker),
         listener,
         listener_leg: both.leg(listener),
-        listener_relay: listener_relay.as_ref(),
+        listener_relay_behind,
         foreign_udp,
     };
     Ok(Json(explain(&facts).into()))

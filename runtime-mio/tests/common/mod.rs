@@ -205,6 +205,8 @@ pub enum Way {
     Closed,
     /// The last byte of each changes.
     Damaged,
+    /// Its SSRC is 77.
+    Stray,
 }
 
 impl<S: Read + Write> Voice<S> {
@@ -256,6 +258,7 @@ impl<S: Read + Write> Voice<S> {
                 Way::Open => {}
                 Way::Closed => continue,
                 Way::Damaged => *datagram.last_mut().expect("not empty") ^= 1,
+                Way::Stray => datagram[8..12].copy_from_slice(&77_u32.to_be_bytes()),
             }
             self.udp.send_to(&datagram, to).expect("loopback");
         }

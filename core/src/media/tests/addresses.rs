@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::ForeignUdp;
+use crate::media::inspect::LegView;
 
 // Clauses: V4.5
 #[test]
@@ -27,6 +28,35 @@ fn an_address_moves_only_with_the_newest_packet() {
         [RelayEvent::Bound { leg: speaker.leg, address: moved, foreign: false }]
     );
     assert_eq!(fixture.relay.stats().rebinds, 1);
+}
+
+#[test]
+fn an_ssrc_of_nobody_is_noted_only_for_whoever_is_at_that_very_address() {
+    let mut fixture = Fixture::new();
+    let room = fixture.room();
+    let mut client = fixture.join(room, AES);
+    let neighbour = fixture.join(room, AES);
+    let (own, stray) = (client.ssrc, Ssrc(77));
+    client.ssrc = stray;
+    let packet = client.packet(1, b"opus");
+    let mut elsewhere = client.address;
+    elsewhere.set_port(client.address.port() + 1);
+    let view = |fixture: &Fixture, leg| fixture.relay.leg_view(leg).expect("it is open");
+    assert_eq!(fixture.refused(elsewhere, &packet), DropReason::UnknownSsrc);
+    assert_eq!(view(&fixture, client.leg).last_drop, None);
+    assert_eq!(fixture.refused(client.address, &packet), DropReason::UnknownSsrc);
+    let LegView { ssrc, stray: noted, last_drop, figures, .. } = view(&fixture, client.leg);
+    assert_eq!((ssrc, noted), (own, Some(stray)));
+    assert_eq!(last_drop.map(|last| last.reason), Some(DropReason::UnknownSsrc));
+    assert_eq!(figures.drops.of(DropReason::UnknownSsrc), 1);
+    assert_eq!(view(&fixture, neighbour.leg).last_drop, None);
+    assert_eq!(fixture.drops(DropReason::UnknownSsrc), 2);
+    // Whoever has moved away is not at its old address any more.
+    client.ssrc = own;
+    let moved = client.packet(2, b"opus");
+    fixture.send(elsewhere, &moved);
+    assert_eq!(fixture.refused(client.address, &packet), DropReason::UnknownSsrc);
+    assert_eq!(view(&fixture, client.leg).figures.drops.of(DropReason::UnknownSsrc), 1);
 }
 
 #[test]

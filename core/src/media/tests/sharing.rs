@@ -193,8 +193,12 @@ fn what_is_not_handed_over_is_counted() {
     pair.here.speak(&mut speaker, 1);
     assert_eq!(pair.here.drops(DropReason::Unfilled), 1, "a host that knows nothing of it");
     assert_eq!(pair.here.relay.stats().handovers_out, 0);
-    pair.here.relay.note_not_handed_over(2);
+    let full = RelaySet::EMPTY.with(RelayId(1)).with(RelayId(2));
+    pair.here.relay.note_not_handed_over(NOW, speaker.leg, full);
     assert_eq!(pair.here.drops(DropReason::NotHandedOver), 2);
+    let view = pair.here.relay.leg_view(speaker.leg).expect("it is open");
+    assert_eq!(view.last_unshared, Some((full, NOW)));
+    assert_eq!(view.figures.drops.of(DropReason::NotHandedOver), 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ export const DROPS = {
   keepalive: "A client's sign of life. Expected.",
   malformed: "A header that contradicts its length: a broken client, or somebody trying.",
   too_large: "A payload over the limit; no Opus frame is so long.",
-  unknown_ssrc: "From a stream that belongs to nobody here: packets still under way after a call ended, or after a restart.",
+  unknown_ssrc: "From a stream that belongs to nobody here: packets still under way after a call ended, or after a restart. At a member: its client writes a wrong number.",
   no_key: "Media before the handshake was over. A few at each join are normal.",
   unauthentic: "Could not be decrypted: a wrong key, or a forgery.",
   replayed: "A packet that was seen before: doubled by the network, or replayed on purpose.",
