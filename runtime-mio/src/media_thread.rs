@@ -233,7 +233,8 @@ impl MediaThread {
         match result {
             Ok(overflows) => {
                 self.relay.note_overflow(self.received_at, overflows.into());
-                true
+                // A batch that is not full has found the socket empty.
+                self.received.len() == most.min(sys::BATCH)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             // What an earlier datagram met on its way back: nothing about this socket.
@@ -263,7 +264,7 @@ impl MediaThread {
             relay, socket, received, received_at, outbox, clock, inboxes, recorders, ..
         } = self;
         let send = |flights: Flights<'_>| give(socket, recorders, flights);
-        let mut forwarding = Forwarding::new(relay, outbox, *clock, send);
+        let mut forwarding = Forwarding::new(relay, outbox, *clock, send).of(received.len());
         for (age, from, packet) in received.datagrams() {
             let arrival = *received_at - age;
             recorders.note_received(forwarding.relay(), arrival, from, packet);

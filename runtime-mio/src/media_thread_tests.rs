@@ -147,8 +147,8 @@ fn a_turn_takes_no_more_datagrams_than_its_budget() {
     for _ in 0..250 {
         fixture.send(&VOICE);
     }
-    for handled in [100, 200, 250] {
-        fixture.thread.turn(true);
+    for (handled, more) in [(100, true), (200, true), (250, false)] {
+        assert_eq!(fixture.thread.turn(true), more);
         assert_eq!(fixture.drops(DropReason::UnknownSsrc), handled);
     }
     assert_eq!(fixture.work().datagrams, crate::Work { total: 250, max: 100 });
@@ -159,7 +159,7 @@ fn datagrams_wait_for_every_command_that_came_before_them() {
     let mut fixture = Fixture::new(Budgets { commands: 3, ..Budgets::default() });
     let first: Vec<_> = (0..5).map(|_| fixture.open()).collect();
     fixture.discover(first[4]);
-    assert!(fixture.thread.turn(true));
+    assert!(!fixture.thread.turn(true), "the socket is empty");
     assert_eq!(fixture.answers(), 0, "its leg is not open yet");
     assert_eq!(fixture.thread.timeout(false), Some(Duration::ZERO), "there is work left");
     // Queued behind what was left, before the next datagram.

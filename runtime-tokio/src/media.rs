@@ -271,7 +271,8 @@ impl Media {
     fn forward(&mut self) {
         let Self { relay, socket, received, received_at, outbox, clock, inboxes, .. } = self;
         let send = |flights: Flights<'_>| udp::send(socket, flights);
-        let mut forwarding = Forwarding::new(relay, outbox, || clock.now(), send);
+        let mut forwarding =
+            Forwarding::new(relay, outbox, || clock.now(), send).of(received.len());
         for (age, from, packet) in received.datagrams() {
             forwarding.shared_datagram(*received_at - age, from, packet, |to, handover| {
                 hand_over(inboxes, to, handover)

@@ -23,6 +23,8 @@ pub struct TransmitBatch {
     used: usize,
     entries: Vec<Entry>,
     entries_max: usize,
+    /// At how many entries it is full, for now.
+    room: usize,
 }
 
 /// One datagram of a batch.
@@ -68,6 +70,7 @@ impl TransmitBatch {
             used: 0,
             entries: Vec::with_capacity(entries_max),
             entries_max,
+            room: entries_max,
         }
     }
 
@@ -113,10 +116,20 @@ impl TransmitBatch {
         self.entries.clear();
     }
 
+    /// At how many datagrams it is full.
+    pub(super) const fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Lets it be full at so many datagrams, of those that it was made for.
+    pub(super) fn set_room(&mut self, datagrams: usize) {
+        self.room = datagrams.clamp(1, self.entries_max);
+    }
+
     /// Space for one datagram of up to `length` bytes, or `None` when the batch is full. Nothing
     /// is taken until [`Self::commit`].
     pub(crate) fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
-        if self.entries.len() == self.entries_max {
+        if self.entries.len() >= self.room {
             return None;
         }
         self.arena.get_mut(self.used..self.used.checked_add(length)?)

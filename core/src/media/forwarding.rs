@@ -52,6 +52,8 @@ pub struct Forwarding<'h, R, C, S> {
     outbox: &'h mut Outbox,
     clock: C,
     send: S,
+    /// Whether nothing else was received with the datagram.
+    alone: bool,
     /// The time, as it was last read.
     now: Timestamp,
 }
@@ -65,7 +67,16 @@ where
     /// Lets a relay work with what its host has: one outbox, a clock that does not jump, a socket.
     pub fn new(relay: &'h mut R, outbox: &'h mut Outbox, clock: C, send: S) -> Self {
         let now = clock();
-        Self { relay, outbox, clock, send, now }
+        Self { relay, outbox, clock, send, alone: false, now }
+    }
+
+    /// As many datagrams were received together. Copies of one that came alone leave in groups, the first
+    /// of which is on its way while the others are still being sealed; where there are several, all are
+    /// sealed first, so that what is for one receiver leaves together.
+    #[must_use]
+    pub const fn of(mut self, datagrams: usize) -> Self {
+        self.alone = datagrams == 1;
+        self
     }
 
     /// The relay, to be looked at.
@@ -90,7 +101,7 @@ where
         packet: &mut [u8],
         hand_over: impl FnOnce(RelaySet, &Handover<'_>) -> RelaySet,
     ) {
-        let Self { relay, outbox, clock, send, now } = self;
+        let Self { relay, outbox, clock, send, alone, now } = self;
         let begun = *now;
         let mut fanout = relay.handle_aged_datagram(begun, begun.since(arrival), from, packet);
         let mut full = None;
@@ -102,7 +113,7 @@ where
         // What is answered although it is late is not to be found late again.
         let arrival = if outbox.is_late(begun, arrival) { begun } else { arrival };
         let fill = |batch: &mut TransmitBatch| fanout.fill(batch);
-        let sent = carry(outbox, arrival, fill, clock, send);
+        let sent = carry(outbox, (arrival, *alone), fill, clock, send);
         drop(fanout);
         if let Some((leg, refused)) = full {
             relay.note_not_handed_over(begun, leg, refused);
@@ -113,11 +124,12 @@ where
     /// Gives up to `most` packets of other relays to the legs here; how many it were.
     pub fn handovers(&mut self, waiting: &mut Handovers, most: usize) -> usize {
         for count in 0..most {
+            let alone = count == 0 && waiting.len() == 1;
             let Some(handover) = waiting.take() else { return count };
-            let Self { relay, outbox, clock, send, now } = self;
+            let Self { relay, outbox, clock, send, now, .. } = self;
             let mut fanout = relay.handle_handover(*now, &handover);
             let fill = |batch: &mut TransmitBatch| fanout.fill(batch);
-            let sent = carry(outbox, handover.arrival(), fill, clock, send);
+            let sent = carry(outbox, (handover.arrival(), alone), fill, clock, send);
             drop(fanout);
             self.note_sent(sent);
         }
@@ -155,16 +167,20 @@ where
 #[inline]
 fn carry(
     outbox: &mut Outbox,
-    arrival: Timestamp,
+    (arrival, alone): (Timestamp, bool),
     mut fill: impl FnMut(&mut TransmitBatch) -> Filled,
     clock: &impl Fn() -> Timestamp,
     send: &mut impl FnMut(Flights<'_>) -> Sent,
 ) -> Option<Timestamp> {
     let mut sent = None;
+    if alone {
+        outbox.begin_groups();
+    }
     while let Filled::BatchFull = outbox.fill(arrival, &mut fill) {
         outbox.send(clock, &mut *send);
         sent = Some(clock());
     }
+    outbox.end_groups();
     sent
 }
 

@@ -34,6 +34,8 @@ pub struct Outbox {
     unsent: Vec<(LegId, Lost)>,
 }
 
+/// How many copies of a datagram that nobody waits behind leave first.
+const FIRST_GROUP: usize = 16;
 /// After so many of them none is tried any more.
 const FAILED_JOINS_MAX: u32 = 16;
 
@@ -97,6 +99,17 @@ impl Outbox {
         filled
     }
 
+    /// From now on it is full at few copies, and after it was sent at twice as many: the first copies are
+    /// on their way while the others are still being sealed.
+    pub(super) fn begin_groups(&mut self) {
+        self.batch.set_room(FIRST_GROUP);
+    }
+
+    /// From now on it is full when its batch is.
+    pub(super) fn end_groups(&mut self) {
+        self.batch.set_room(usize::MAX);
+    }
+
     /// Sends everything and is empty afterwards. `send` gives flights to the socket, from the
     /// front and as many at once as it likes; `clock` is read before each time.
     ///
@@ -129,6 +142,7 @@ impl Outbox {
             }
         }
         self.batch.clear();
+        self.batch.set_room(2 * self.batch.room());
         self.arrivals.clear();
         self.sources = 0;
     }

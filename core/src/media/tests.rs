@@ -1,6 +1,7 @@
 //! Behaviour of a relay as its host sees it. Client packets are sealed by the real ciphers.
 
 mod addresses;
+mod groups;
 mod quality;
 mod sharing;
 
