@@ -65,8 +65,8 @@ impl Server {
             Some(given) => given,
             None => self.draw_token(),
         };
-        let media = (bitrate.unwrap_or(DEFAULT_BITRATE), token, relay);
-        Ok(self.membership.add_room(Room::new(client, channel, guild, media)))
+        let bitrate = bitrate.unwrap_or(DEFAULT_BITRATE);
+        Ok(self.membership.add_room(Room::new(client, channel, guild, bitrate, token, relay)))
     }
 
     /// Whether session ids and tokens of so many bytes can be kept as well.
