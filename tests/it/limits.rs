@@ -96,6 +96,39 @@ fn destroyed_channels_are_remembered_up_to_a_limit() {
     }
 }
 
+#[test]
+fn a_refused_order_to_make_a_channel_again_leaves_it_remembered() {
+    let mut world = world(Limits { channels: 1, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let ann = place(&mut world, chat, 1001, CHANNEL);
+    let gone = json!({"id": CHANNEL.to_string(), "deleted": true});
+    world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+    place(&mut world, chat, 1002, OTHER_CHANNEL);
+    world.take_all(chat);
+    let again = json!({"id": CHANNEL.to_string()});
+    world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": again}}));
+    assert!(world.take(chat).to_string().contains("channels"));
+    let late = gateway(&mut world, 8);
+    world.send(late, &identify(&ann));
+    assert_eq!(world.closed(late), Some(Some(4022)), "nothing changed by what was refused");
+}
+
+#[test]
+fn credentials_of_a_user_and_of_the_channel_made_for_it_fit_together_or_not_at_all() {
+    // Six users in channels of their own take 960 bytes. A seventh takes 96 and its channel 64:
+    // each would fit alone.
+    let mut world = world(Limits { credentials_total_bytes: 1_100, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    for n in 1..=6 {
+        place(&mut world, chat, n, n);
+    }
+    let order = json!({"user_id": "7", "channel_id": "7", "guild_id": GUILD.to_string()});
+    world.send(chat, &json!({"op": 7, "d": order}));
+    assert!(world.take(chat).to_string().contains("credentials_total_bytes"));
+    assert_eq!(world.server.census().credential_bytes, 960);
+    assert_eq!(world.server.census().channels, 6);
+}
+
 // Clauses: V3.8
 #[test]
 fn of_detached_sessions_the_oldest_loses_its_replay_first() {
