@@ -101,7 +101,7 @@ pub(super) const ROWS: &[Row] = &[
             EACH,
             "tests/it/control.rs::a_missing_heartbeat_never_closes_a_chat_server_that_answers_pings",
             "tests/it/revisions.rs::litecord_sleeps_its_interval_in_seconds_and_keeps_its_connection",
-            "core/src/transport/stack_tests.rs::pings_are_answered_in_the_same_call",
+            "core/src/transport/stack/tests.rs::pings_are_answered_in_the_same_call",
         ],
         ..NOTHING
     },
@@ -498,7 +498,7 @@ pub(super) const ROWS: &[Row] = &[
             "runtime-mio/tests/certificates.rs::a_certificate_is_served_as_soon_as_its_files_changed_and_settled",
             "runtime-mio/tests/certificates.rs::a_certificate_that_ends_soon_is_warned_of_at_the_start",
             "runtime-mio/tests/certificates.rs::sighup_serves_a_new_certificate_and_a_broken_one_changes_nothing",
-            "core/src/transport/tls.rs::a_key_of_another_certificate_is_named_as_such",
+            "core/src/transport/tls/tests.rs::a_key_of_another_certificate_is_named_as_such",
             "tests/live/main.rs#faults",
         ],
         ..NOTHING
@@ -534,7 +534,7 @@ pub(super) const ROWS: &[Row] = &[
         fault: "The wall clock jumps",
         answer: "The core is told a time that never goes back and reads no clock",
         tests: &[
-            "core/src/transport/tls.rs::a_full_handshake_never_asks_the_server_for_the_time",
+            "core/src/transport/tls/tests.rs::a_full_handshake_never_asks_the_server_for_the_time",
             "core/src/time.rs::arithmetic_saturates_at_both_ends",
             "core/clippy.toml#SystemTime",
         ],
