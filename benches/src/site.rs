@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::config::{Config, ControlClient};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;

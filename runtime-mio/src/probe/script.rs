@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lvsp_core::client::{ChatServer, Ticket, VoiceClient};
+use lvsp_core::client::{ChatServer, Role as _, Ticket, VoiceClient};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
