@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::Server;
 use super::connection::Connection;
 use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId};
-use crate::output::GoneReason;
-use crate::output::Plane;
+use crate::output::{GoneReason, Plane};
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
 use crate::transport::Stage;
@@ -61,6 +60,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
+    /// All that a connection may have, to be cleared at its end.
     pub(super) const fn of_conn(conn: ConnId) -> [Self; 11] {
         [
             Self::Handshake(conn),
@@ -106,6 +106,7 @@ impl Timer {
         }
     }
 
+    /// All that a voice state may have.
     pub(super) const fn of_member(member: MemberId) -> [Self; 3] {
         [Self::Reservation(member), Self::Resume(member), Self::End(member)]
     }
