@@ -7,10 +7,10 @@ use lvsp_core::config::Config;
 use lvsp_core::limits::Limits;
 use lvsp_core::output::Plane;
 use lvsp_core::transport::TlsIdentity;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lifecycle::AES;
-use crate::people::{CHANNEL, GUILD, Ticket, Voice, chat_server, join, place};
+use crate::people::{CHANNEL, Ticket, Voice, chat_server, destruction, join, place, request};
 use crate::world::{PeerId, World};
 
 pub(super) fn limited(change: impl FnOnce(&mut Limits)) -> World {
@@ -105,15 +105,10 @@ pub(super) fn silent_call(milliseconds: u64) -> World {
     world
 }
 
-pub(super) fn order(user: u64, channel: u64) -> Value {
-    json!({"op": 7, "d": {"user_id": user.to_string(), "channel_id": channel.to_string(),
-        "guild_id": GUILD.to_string()}})
-}
-
 pub(super) fn placed(change: impl FnOnce(&mut Limits), users: u64) -> World {
     let mut world = limited(change);
     let chat = chat_server(&mut world);
-    (1..=users).for_each(|user| world.send(chat, &order(user, CHANNEL)));
+    (1..=users).for_each(|user| world.send(chat, &request(user, CHANNEL)));
     world
 }
 
@@ -124,7 +119,7 @@ pub(super) fn placed_together(change: impl FnOnce(&mut Limits)) -> World {
 pub(super) fn placed_apart(change: impl FnOnce(&mut Limits)) -> World {
     let mut world = limited(change);
     let chat = chat_server(&mut world);
-    (1..=2).for_each(|n| world.send(chat, &order(n, n)));
+    (1..=2).for_each(|n| world.send(chat, &request(n, n)));
     world
 }
 
@@ -136,7 +131,7 @@ pub(super) fn burst(change: impl FnOnce(&mut Limits)) -> World {
     });
     let chat = chat_server(&mut world);
     world.set_reading(chat, false);
-    (1..=200).for_each(|user| world.send(chat, &order(user, CHANNEL)));
+    (1..=200).for_each(|user| world.send(chat, &request(user, CHANNEL)));
     world
 }
 
@@ -172,7 +167,7 @@ pub(super) fn returned(change: impl FnOnce(&mut Limits)) -> World {
     }
     world.cut(chat);
     let chat = chat_server(&mut world);
-    world.send(chat, &order(1001, CHANNEL));
+    world.send(chat, &request(1001, CHANNEL));
     world
 }
 
@@ -180,9 +175,8 @@ pub(super) fn destroyed(change: impl FnOnce(&mut Limits)) -> World {
     let mut world = limited(change);
     let chat = chat_server(&mut world);
     for channel in [71, 72] {
-        world.send(chat, &order(channel, channel));
-        let gone = json!({"id": channel.to_string(), "deleted": true});
-        world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+        world.send(chat, &request(channel, channel));
+        world.send(chat, &destruction(channel));
     }
     world
 }

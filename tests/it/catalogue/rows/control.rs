@@ -152,7 +152,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             EACH,
             "tests/it/revisions.rs::refusals_are_events_once_a_kind_and_counted_always",
-            "core/src/lvsp/revision/tests.rs::what_decides_the_revision",
+            "core/src/lvsp/revision/tests.rs::the_first_order_with_one_meaning_decides_the_revision",
             "core/src/lvsp/revision/tests.rs::no_number_removes_anything_while_the_revision_is_undecided",
         ],
         ..NOTHING
