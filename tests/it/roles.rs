@@ -9,7 +9,7 @@ use lvsp_core::entropy::{Entropy, SeededEntropy};
 use lvsp_core::ids::{ChannelId, ConnId, UserId};
 use lvsp_core::output::Plane;
 use lvsp_core::wire::gateway::Version;
-use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
+use lvsp_core::wire::lvsp::VoiceRequest;
 use lvsp_core::wire::secret::Secret;
 
 use crate::world::{SECRET, World};
@@ -62,14 +62,7 @@ struct Seat {
 
 fn place(world: &mut World, chat: &mut ChatServer, conn: ConnId, user: u64) -> Ticket {
     let user = UserId::new(user).expect("not zero");
-    chat.place(VoiceRequest {
-        user_id: user,
-        channel_id: ChannelId::new(CHANNEL).expect("not zero"),
-        guild_id: None,
-        session_id: None,
-        token: None,
-        flags: VoiceFlagsUpdate::default(),
-    });
+    chat.place(VoiceRequest::new(user, ChannelId::new(CHANNEL).expect("not zero")));
     exchange(world, chat, conn);
     while let Some(event) = chat.poll_event() {
         if let ChatEvent::VoiceState(info) = event {

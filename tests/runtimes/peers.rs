@@ -188,12 +188,8 @@ impl Chat {
 
     pub(crate) fn place(&mut self, number: u64, in_channel: u64) {
         self.role.place(VoiceRequest {
-            user_id: user(number),
-            channel_id: channel(in_channel),
             guild_id: GuildId::new(GUILD),
-            session_id: None,
-            token: None,
-            flags: VoiceFlagsUpdate::default(),
+            ..VoiceRequest::new(user(number), channel(in_channel))
         });
     }
 

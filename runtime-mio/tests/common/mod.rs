@@ -156,14 +156,8 @@ impl Chat {
         session_id: Option<Secret>,
         token: Option<Secret>,
     ) -> Ticket {
-        self.role.place(VoiceRequest {
-            user_id: user,
-            channel_id: ChannelId::new(channel).expect("not zero"),
-            guild_id: None,
-            session_id,
-            token,
-            flags: VoiceFlagsUpdate::default(),
-        });
+        let plain = VoiceRequest::new(user, ChannelId::new(channel).expect("not zero"));
+        self.role.place(VoiceRequest { session_id, token, ..plain });
         self.wait("a voice state", |event| {
             let ChatEvent::VoiceState(info) = event else { return None };
             let (session_id, token) = (info.session_id, info.token?);
