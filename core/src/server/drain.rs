@@ -1,7 +1,7 @@
 //! How a server stops: quietly first, then by telling everybody to resume elsewhere.
 //!
-//! Here: the two parts of a drain and what a host may ask about it. Not here: that new voice states
-//! are refused (`placement`) and connections too (`admission`), which ask for it.
+//! Here: the two parts of a drain, and what a host may ask about it. Not here: refusing new voice
+//! states (`placement`) and connections (`admission`).
 
 use super::Server;
 use super::deadlines::Timer;
