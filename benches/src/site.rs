@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::config::{Config, ControlClient};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
@@ -15,7 +15,7 @@ use lvsp_core::server::Server;
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::{TlsIdentity, TlsTrust};
 use lvsp_core::wire::gateway::Version;
-use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
+use lvsp_core::wire::lvsp::VoiceRequest;
 use lvsp_core::wire::secret::Secret;
 use rcgen::{CertificateParams, KeyPair};
 
@@ -77,14 +77,8 @@ impl Site {
     pub fn join_and_leave(&mut self) {
         self.user += 1;
         let user = UserId::new(self.user).expect("not zero");
-        self.chat.1.place(VoiceRequest {
-            user_id: user,
-            channel_id: ChannelId::new(CHANNEL).expect("not zero"),
-            guild_id: None,
-            session_id: None,
-            token: None,
-            flags: VoiceFlagsUpdate::default(),
-        });
+        let channel = ChannelId::new(CHANNEL).expect("not zero");
+        self.chat.1.place(VoiceRequest::new(user, channel));
         self.pump(&mut None);
         let ticket = self.ticket(user).expect("the chat server is told what clients need");
         let version = Version::new(8).expect("not zero");

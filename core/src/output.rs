@@ -34,7 +34,7 @@ pub enum Shutdown {
 }
 
 /// Which listener a connection came in by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Plane {
     /// LVSP: chat servers.
     Control,

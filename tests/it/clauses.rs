@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::AES;
 use crate::people::{
-    CHANNEL, GUILD, chat_server, connect, gateway, identify, join, place, resume, ticket,
+    CHANNEL, chat_server, connect, gateway, identify, join, place, restatement, resume, ticket,
 };
 use crate::world::{SECRET, World};
 
@@ -196,11 +196,7 @@ fn a_restarted_server_gets_its_clients_back_by_what_is_stated_again() {
     world.send(early, &identify(&ann));
     assert!(world.take_all(early).is_empty(), "it waits");
     let chat = chat_server(&mut world);
-    world.send(
-        chat,
-        &json!({"op": 7, "d": {"user_id": "1001", "channel_id": CHANNEL.to_string(),
-            "guild_id": GUILD.to_string(), "session_id": ann.session_id, "token": ann.token}}),
-    );
+    world.send(chat, &restatement(&ann, CHANNEL));
     assert_eq!(world.take(early)["op"], 2);
 
     let late = gateway(&mut world, 8);

@@ -6,7 +6,10 @@ use lvsp_core::output::{Plane, Shutdown};
 use serde_json::{Value, json};
 
 use crate::lifecycle::AES;
-use crate::people::{CHANNEL, GUILD, OTHER_CHANNEL, chat_server, gateway, identify, join, place};
+use crate::people::{
+    CHANNEL, OTHER_CHANNEL, chat_server, destruction, gateway, identify, join, place, removal,
+    request, restatement,
+};
 use crate::world::{PeerId, SECRET, World};
 
 fn info(kind: u8, info: &Value) -> Value {
@@ -126,7 +129,7 @@ fn channels_are_created_updated_and_destroyed() {
     assert!(world.take_all(chat).is_empty(), "a statement that changes nothing is not answered");
     let ann = join(&mut world, chat, 1001, CHANNEL, AES);
     world.take_all(chat);
-    world.send(chat, &info(0, &json!({"id": CHANNEL.to_string(), "deleted": true})));
+    world.send(chat, &destruction(CHANNEL));
     assert_eq!(world.closed(ann.peer), Some(Some(4022)));
     let told = world.take_all(chat);
     assert_eq!(told[0]["d"]["info"]["channel_id"], Value::Null);
@@ -176,7 +179,7 @@ fn leaving_twice_is_leaving_once() {
     let chat = chat_server(&mut world);
     place(&mut world, chat, 1001, CHANNEL);
     for _ in 0..2 {
-        world.send(chat, &info(1, &json!({"user_id": "1001", "channel_id": null})));
+        world.send(chat, &removal(1001));
         assert_eq!(world.take(chat)["d"]["info"]["channel_id"], Value::Null);
     }
     let ticket = place(&mut world, chat, 1001, CHANNEL);
@@ -253,10 +256,7 @@ fn after_a_new_identify_what_is_stated_again_lives_and_the_rest_goes() {
     world.cut(chat);
     let chat = chat_server(&mut world);
     for voice in [&ann, &bob] {
-        let ticket = &voice.ticket;
-        let request = json!({"user_id": ticket.user.to_string(), "channel_id": CHANNEL.to_string(),
-            "guild_id": GUILD.to_string(), "session_id": ticket.session_id, "token": ticket.token});
-        world.send(chat, &json!({"op": 7, "d": request}));
+        world.send(chat, &restatement(&voice.ticket, CHANNEL));
     }
     for _ in 0..31 {
         for voice in [&ann, &bob, &cat] {
@@ -281,8 +281,7 @@ fn restatements_without_end_keep_nobody_else_for_more_than_five_minutes() {
     let cat = join(&mut world, chat, 1003, CHANNEL, AES);
     world.cut(chat);
     let chat = chat_server(&mut world);
-    let again = json!({"op": 7, "d": {"user_id": "1001", "channel_id": CHANNEL.to_string(),
-        "guild_id": GUILD.to_string()}});
+    let again = request(1001, CHANNEL);
     for second in 0..300u32 {
         assert_eq!(world.closed(cat.peer), None, "after {second} s");
         if second % 20 == 0 {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lifecycle::{AES, XCHACHA};
-use crate::people::{CHANNEL, chat_server, join};
+use crate::people::{CHANNEL, chat_server, join, removal};
 use crate::world::{Cut, World};
 
 /// What two clients and their chat server were told, and what was heard.
@@ -21,8 +21,7 @@ fn converse(cut: Cut) -> (Told, Vec<usize>) {
     world.send_binary(ann.peer, &[26, 1, 2, 3]);
     world.send(bob.peer, &json!({"op": 3, "d": 77}));
     world.send(chat, &json!({"op": 4, "d": {"s": 3}}));
-    let gone = json!({"user_id": "1001", "channel_id": null});
-    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    world.send(chat, &removal(1001));
     assert_eq!(world.closed(ann.peer), Some(Some(4014)));
     let inboxes = [chat, ann.peer, bob.peer].map(|peer| world.take_all(peer));
     ((heard, inboxes.into()), world.written())

@@ -7,7 +7,9 @@ use lvsp_core::output::Shutdown;
 use serde_json::{Value, json};
 
 use crate::lifecycle::AES;
-use crate::people::{CHANNEL, GUILD, chat_server, gateway, identify, join, place, select};
+use crate::people::{
+    CHANNEL, GUILD, chat_server, gateway, identify, join, place, restatement, select,
+};
 use crate::world::World;
 
 /// What a client sends behind a proper Identify, and the close code that it gets.
@@ -270,9 +272,7 @@ fn an_identify_waits_for_a_chat_server_that_is_about_to_state_it() {
     world.send(peer, &identify(&ticket));
     assert!(world.take_all(peer).is_empty());
     let chat = chat_server(&mut world);
-    let request = json!({"user_id": "1001", "channel_id": CHANNEL.to_string(),
-        "guild_id": GUILD.to_string(), "session_id": ticket.session_id, "token": ticket.token});
-    world.send(chat, &json!({"op": 7, "d": request}));
+    world.send(chat, &restatement(&ticket, CHANNEL));
     assert_eq!(world.take(peer)["op"], 2, "Ready");
 
     let other = gateway(&mut world, 8);

@@ -8,7 +8,9 @@ use lvsp_core::output::Event;
 use lvsp_core::reasons::DropReason;
 use serde_json::{Value, json};
 
-use crate::people::{CHANNEL, GUILD, OTHER_CHANNEL, Voice, chat_server, join, place, ticket};
+use crate::people::{
+    CHANNEL, GUILD, OTHER_CHANNEL, Voice, chat_server, join, place, removal, request, ticket,
+};
 use crate::world::{PeerId, World};
 
 pub(crate) const AES: (u8, Mode) = (8, Mode::Aes256GcmRtpSize);
@@ -177,10 +179,10 @@ fn only_those_who_may_speak_are_announced() {
     let mut world = World::new();
     let chat = chat_server(&mut world);
     let bob = join(&mut world, chat, 1002, CHANNEL, AES);
-    let request = json!({"user_id": "1001", "channel_id": CHANNEL.to_string(),
-        "guild_id": GUILD.to_string(), "suppress": true});
+    let mut order = request(1001, CHANNEL);
+    order["d"]["suppress"] = json!(true);
     world.take_all(chat);
-    world.send(chat, &json!({"op": 7, "d": request}));
+    world.send(chat, &order);
     let info = world.take(chat)["d"]["info"].clone();
     world.take_all(bob.peer);
     let ann = crate::people::connect(&mut world, ticket(1001, &info), 8, Mode::Aes256GcmRtpSize);
@@ -303,8 +305,7 @@ fn in_a_large_channel_arrivals_and_departures_are_told_together() {
     let all = json!(["1001", "1002", "1003", "1004"]);
     assert_eq!(of_op(&newcomer, 11)[0]["d"]["user_ids"], all, "a newcomer knows everybody at once");
 
-    let gone = json!({"user_id": "1003", "channel_id": null});
-    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    world.send(chat, &removal(1003));
     world.take_all(ann.peer);
     world.advance(Duration::from_millis(100));
     let told = world.take_all(ann.peer);

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::lifecycle::{AES, XCHACHA};
 use crate::people::{
-    CHANNEL, GUILD, OTHER_CHANNEL, chat_server, gateway, identify, join, place, resume,
+    CHANNEL, GUILD, OTHER_CHANNEL, chat_server, destruction, gateway, identify, join, place,
+    removal, request, restatement, resume,
 };
 use crate::world::World;
 
@@ -26,11 +27,7 @@ fn limits_refuse_without_closing() {
     let mut world = world(limits);
     let chat = chat_server(&mut world);
     place(&mut world, chat, 1001, CHANNEL);
-    world.send(
-        chat,
-        &json!({"op": 7, "d": {"user_id": "1002", "channel_id": CHANNEL.to_string(),
-        "guild_id": GUILD.to_string()}}),
-    );
+    world.send(chat, &request(1002, CHANNEL));
     assert!(world.take(chat).to_string().contains("members_per_channel"));
     assert_eq!(world.closed(chat), None);
 }
@@ -50,8 +47,7 @@ fn one_session_too_many_is_told_to_try_later() {
     let anew = gateway(&mut world, 8);
     world.send(anew, &identify(&ann.ticket));
     assert_eq!(world.take(anew)["op"], 2, "in place of its own session");
-    let gone = json!({"user_id": "1002", "channel_id": null});
-    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    world.send(chat, &removal(1002));
     let again = gateway(&mut world, 8);
     world.send(again, &identify(&cat));
     assert_eq!(world.take(again)["op"], 2, "there is room");
@@ -62,19 +58,13 @@ fn a_channel_that_is_made_again_is_waited_for_again() {
     let mut world = World::new();
     let chat = chat_server(&mut world);
     let ann = place(&mut world, chat, 1001, CHANNEL);
-    let channel = |deleted: bool| {
-        let info = json!({"id": CHANNEL.to_string(), "guild_id": GUILD.to_string(),
-            "deleted": deleted});
-        json!({"op": 6, "d": {"type": 0, "info": info}})
-    };
-    world.send(chat, &channel(true));
-    world.send(chat, &channel(false));
+    world.send(chat, &destruction(CHANNEL));
+    let again = json!({"id": CHANNEL.to_string(), "guild_id": GUILD.to_string()});
+    world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": again}}));
     let early = gateway(&mut world, 8);
     world.send(early, &identify(&ann));
     assert_eq!(world.closed(early), None, "its voice state may still come");
-    let state = json!({"user_id": "1001", "channel_id": CHANNEL.to_string(),
-        "guild_id": GUILD.to_string(), "session_id": ann.session_id, "token": ann.token});
-    world.send(chat, &json!({"op": 7, "d": state}));
+    world.send(chat, &restatement(&ann, CHANNEL));
     assert_eq!(world.take(early)["op"], 2, "and so it did");
 }
 
@@ -85,8 +75,7 @@ fn destroyed_channels_are_remembered_up_to_a_limit() {
     let mut tickets = Vec::new();
     for (user, channel) in [(1001, CHANNEL), (1002, OTHER_CHANNEL)] {
         tickets.push(place(&mut world, chat, user, channel));
-        let gone = json!({"id": channel.to_string(), "deleted": true});
-        world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+        world.send(chat, &destruction(channel));
     }
     for (ticket, code) in tickets.iter().zip([4004, 4022]) {
         let late = gateway(&mut world, 8);
@@ -94,6 +83,37 @@ fn destroyed_channels_are_remembered_up_to_a_limit() {
         world.advance(Duration::from_secs(3));
         assert_eq!(world.closed(late), Some(Some(code)));
     }
+}
+
+#[test]
+fn a_refused_order_to_make_a_channel_again_leaves_it_remembered() {
+    let mut world = world(Limits { channels: 1, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    let ann = place(&mut world, chat, 1001, CHANNEL);
+    world.send(chat, &destruction(CHANNEL));
+    place(&mut world, chat, 1002, OTHER_CHANNEL);
+    world.take_all(chat);
+    let again = json!({"id": CHANNEL.to_string()});
+    world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": again}}));
+    assert!(world.take(chat).to_string().contains("channels"));
+    let late = gateway(&mut world, 8);
+    world.send(late, &identify(&ann));
+    assert_eq!(world.closed(late), Some(Some(4022)), "nothing changed by what was refused");
+}
+
+#[test]
+fn credentials_of_a_user_and_of_the_channel_made_for_it_fit_together_or_not_at_all() {
+    // Six users in channels of their own take 960 bytes. A seventh takes 96 and its channel 64:
+    // each would fit alone.
+    let mut world = world(Limits { credentials_total_bytes: 1_100, ..Limits::default() });
+    let chat = chat_server(&mut world);
+    for n in 1..=6 {
+        place(&mut world, chat, n, n);
+    }
+    world.send(chat, &request(7, 7));
+    assert!(world.take(chat).to_string().contains("credentials_total_bytes"));
+    assert_eq!(world.server.census().credential_bytes, 960);
+    assert_eq!(world.server.census().channels, 6);
 }
 
 // Clauses: V3.8
@@ -290,11 +310,7 @@ fn orders_that_lead_to_too_much_at_once_are_put_off_and_obeyed_all_the_same() {
         join(&mut world, chat, user, CHANNEL, AES);
     }
     let other = place(&mut world, chat, 1001, OTHER_CHANNEL);
-    let gone = |channel: u64| {
-        let info = json!({"id": channel.to_string(), "deleted": true});
-        json!({"op": 6, "d": {"type": 0, "info": info}})
-    };
-    world.send_together(chat, &[gone(CHANNEL), gone(OTHER_CHANNEL)]);
+    world.send_together(chat, &[destruction(CHANNEL), destruction(OTHER_CHANNEL)]);
     assert!(world.counts().outputs > 0, "the second order was put off");
     let late = gateway(&mut world, 8);
     world.send(late, &identify(&other));
@@ -334,8 +350,7 @@ fn what_is_held_stays_below_the_ceiling_of_the_limits() {
             world.server.handle_bytes(world.now, conn, &[b'G'; 12_000]);
         }
         if n % 7 == 0 {
-            let gone = json!({"id": channel.to_string(), "deleted": true});
-            world.send(chat, &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+            world.send(chat, &destruction(channel));
         }
         let census = world.server.census();
         most = [most[0].max(census.voice_states), most[1].max(census.buried)];

@@ -14,7 +14,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::lifecycle::AES;
-use crate::people::{CHANNEL, GUILD, chat_server, connect, join, ticket};
+use crate::people::{
+    CHANNEL, GUILD, chat_server, connect, destruction, join, removal, request, ticket,
+};
 use crate::world::{PeerId, SECRET, World};
 
 const STATES: u64 = 50_000;
@@ -25,11 +27,6 @@ fn connect_control(world: &mut World, message: &Value) -> PeerId {
     assert_eq!(world.take(chat)["op"], 0);
     world.send(chat, message);
     chat
-}
-
-fn request(user: u64, channel: u64) -> Value {
-    json!({"op": 7, "d": {"user_id": user.to_string(), "channel_id": channel.to_string(),
-        "guild_id": GUILD.to_string()}})
 }
 
 /// A world with many voice states, fifty to a channel, and room for them to wait.
@@ -116,8 +113,7 @@ fn a_chat_server_that_makes_more_news_than_it_reads_is_told_everything_anew() {
     world.allow(chat, 0);
     for user in 1..=200 {
         world.send(chat, &request(user, CHANNEL));
-        let gone = json!({"user_id": user.to_string(), "channel_id": null});
-        world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+        world.send(chat, &removal(user));
         if user == 50 {
             world.send(chat, &request(1_001, CHANNEL));
         }
@@ -188,8 +184,7 @@ fn two_chat_servers_have_channels_of_their_own_even_with_equal_ids() {
     let sent = seats[0].speak(&mut world, b"hello");
     assert_eq!(sent.len(), 1, "one listener, of its own chat server");
     assert_eq!(seats[1].hear(&sent).len(), 1);
-    let gone = json!({"id": CHANNEL.to_string(), "deleted": true});
-    world.send(chats[1], &json!({"op": 6, "d": {"type": 0, "info": gone}}));
+    world.send(chats[1], &destruction(CHANNEL));
     assert_eq!(world.closed(seats[2].peer), Some(Some(4022)));
     assert_eq!(world.closed(seats[0].peer), None);
 }

@@ -33,12 +33,36 @@ pub(crate) fn chat_server(world: &mut World) -> PeerId {
     chat
 }
 
+/// The order to place a user in a channel of the guild.
+pub(crate) fn request(user: u64, channel: u64) -> Value {
+    json!({"op": 7, "d": {"user_id": user.to_string(), "channel_id": channel.to_string(),
+        "guild_id": GUILD.to_string()}})
+}
+
+/// The same of a chat server that remembers what it was answered.
+pub(crate) fn restatement(ticket: &Ticket, channel: u64) -> Value {
+    let mut order = request(ticket.user, channel);
+    order["d"]["session_id"] = json!(ticket.session_id);
+    order["d"]["token"] = json!(ticket.token);
+    order
+}
+
+/// The order to remove a user from wherever it is.
+pub(crate) fn removal(user: u64) -> Value {
+    let info = json!({"user_id": user.to_string(), "channel_id": null});
+    json!({"op": 6, "d": {"type": 1, "info": info}})
+}
+
+/// The order to end a channel.
+pub(crate) fn destruction(channel: u64) -> Value {
+    let info = json!({"id": channel.to_string(), "deleted": true});
+    json!({"op": 6, "d": {"type": 0, "info": info}})
+}
+
 /// Has the chat server place a user; its ticket.
 pub(crate) fn place(world: &mut World, chat: PeerId, user: u64, channel: u64) -> Ticket {
     world.take_all(chat);
-    let request = json!({"user_id": user.to_string(), "channel_id": channel.to_string(),
-        "guild_id": GUILD.to_string()});
-    world.send(chat, &json!({"op": 7, "d": request}));
+    world.send(chat, &request(user, channel));
     let answers = world.take_all(chat);
     let state = answers.last().expect("a VST_REQUEST is always answered");
     assert_eq!(state["d"]["type"], 1, "{state}");

@@ -6,7 +6,7 @@ use lvsp_core::output::Shutdown;
 use serde_json::{Value, json};
 
 use crate::lifecycle::{AES, XCHACHA};
-use crate::people::{CHANNEL, Voice, chat_server, gateway, join, resume};
+use crate::people::{CHANNEL, Voice, chat_server, gateway, join, removal, resume};
 use crate::world::{PeerId, World};
 
 fn beat(world: &mut World, voice: &Voice) {
@@ -164,8 +164,7 @@ fn version_4_is_told_the_whole_state_again() {
     let bob = join(&mut world, chat, 1002, CHANNEL, AES);
     let cat = join(&mut world, chat, 1003, CHANNEL, AES);
     world.cut(ann.peer);
-    let gone = json!({"user_id": "1003", "channel_id": null});
-    world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
+    world.send(chat, &removal(1003));
     assert_eq!(world.closed(cat.peer), Some(Some(4014)));
     let again = gateway(&mut world, 4);
     world.send(again, &resume(&ann.ticket, None));
@@ -189,16 +188,12 @@ fn version_4_is_told_again_of_departures_that_it_may_not_have_read() {
         told.retain(|message| message["op"] == 13);
         told
     };
-    let leave = |world: &mut World, user: &str| {
-        let gone = json!({"user_id": user, "channel_id": null});
-        world.send(chat, &json!({"op": 6, "d": {"type": 1, "info": gone}}));
-    };
     let resume_ann = |world: &mut World| {
         let again = gateway(world, 4);
         world.send(again, &resume(&ann.ticket, None));
         again
     };
-    leave(&mut world, "1002");
+    world.send(chat, &removal(1002));
     assert_eq!(world.closed(bob.peer), Some(Some(4014)));
     let gone = json!({"op": 13, "d": {"user_id": "1002"}});
     assert_eq!(departures(&mut world, ann.peer), std::slice::from_ref(&gone));

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::entropy::{Entropy, SeededEntropy};
 use lvsp_core::ids::{ChannelId, ConnId, UserId};
 use lvsp_core::output::Plane;
 use lvsp_core::wire::gateway::Version;
-use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
+use lvsp_core::wire::lvsp::VoiceRequest;
 use lvsp_core::wire::secret::Secret;
 
 use crate::world::{SECRET, World};
@@ -26,21 +26,19 @@ fn accept(world: &mut World, plane: Plane, number: u16) -> ConnId {
 }
 
 /// Carries bytes both ways until neither side has any.
-macro_rules! exchange {
-    ($world:expr, $role:expr, $conn:expr) => {
-        loop {
-            let out = $role.outbound().to_vec();
-            $role.consume(out.len());
-            $world.server.handle_bytes($world.now, $conn, &out);
-            $world.pump();
-            let back = $world.server.outbound($conn).to_vec();
-            $world.server.consume($world.now, $conn, back.len());
-            $role.handle_bytes($world.now, &back);
-            if out.is_empty() && back.is_empty() {
-                break;
-            }
+fn exchange(world: &mut World, role: &mut impl Role, conn: ConnId) {
+    loop {
+        let out = role.outbound().to_vec();
+        role.consume(out.len());
+        world.server.handle_bytes(world.now, conn, &out);
+        world.pump();
+        let back = world.server.outbound(conn).to_vec();
+        world.server.consume(world.now, conn, back.len());
+        role.handle_bytes(world.now, &back);
+        if out.is_empty() && back.is_empty() {
+            break;
         }
-    };
+    }
 }
 
 /// Sends what a client has to send; what the relay sends in turn.
@@ -64,15 +62,8 @@ struct Seat {
 
 fn place(world: &mut World, chat: &mut ChatServer, conn: ConnId, user: u64) -> Ticket {
     let user = UserId::new(user).expect("not zero");
-    chat.place(VoiceRequest {
-        user_id: user,
-        channel_id: ChannelId::new(CHANNEL).expect("not zero"),
-        guild_id: None,
-        session_id: None,
-        token: None,
-        flags: VoiceFlagsUpdate::default(),
-    });
-    exchange!(world, chat, conn);
+    chat.place(VoiceRequest::new(user, ChannelId::new(CHANNEL).expect("not zero")));
+    exchange(world, chat, conn);
     while let Some(event) = chat.poll_event() {
         if let ChatEvent::VoiceState(info) = event {
             let token = info.token.expect("an answer holds the token");
@@ -90,11 +81,11 @@ fn sit(world: &mut World, ticket: Ticket, version: u8, mode: Mode) -> Seat {
         VoiceClient::connect(ticket, version, mode, None, "localhost", entropy().as_mut())
             .expect("plain TCP needs nothing");
     let conn = accept(world, Plane::Gateway, u16::from(last));
-    exchange!(world, client, conn);
+    exchange(world, &mut client, conn);
     for (_, mut reply) in transmit(world, &mut client, address) {
         client.handle_datagram(&mut reply);
     }
-    exchange!(world, client, conn);
+    exchange(world, &mut client, conn);
     assert!(matches!(client.poll_event(), Some(VoiceEvent::Connected { .. })));
     Seat { client, conn, address }
 }
@@ -104,7 +95,7 @@ fn chat_server(world: &mut World, hmac: bool) -> (ChatServer, ConnId) {
     let mut chat = ChatServer::connect(secret, hmac, None, "localhost", entropy().as_mut())
         .expect("plain TCP needs nothing");
     let conn = accept(world, Plane::Control, 1);
-    exchange!(world, chat, conn);
+    exchange(world, &mut chat, conn);
     assert!(matches!(chat.poll_event(), Some(ChatEvent::Ready { resumed: false, .. })));
     (chat, conn)
 }
@@ -133,7 +124,7 @@ fn two_voice_clients_of_a_chat_server_hear_each_other() {
         let [ann, bob] = tickets;
         let mut ann = sit(&mut world, ann, 8, Mode::Aes256GcmRtpSize);
         let mut bob = sit(&mut world, bob, 4, Mode::XChaCha20Poly1305RtpSize);
-        exchange!(world, ann.client, ann.conn);
+        exchange(&mut world, &mut ann.client, ann.conn);
         for frame in 0..50u8 {
             ann.client.send_frame(&[0xFC, frame]);
             let sent = transmit(&mut world, &mut ann.client, ann.address);
@@ -154,19 +145,19 @@ fn both_roles_resume_after_a_lost_connection() {
     let ticket = place(&mut world, &mut chat, control, 11);
     let mut bob = sit(&mut world, ticket, 8, Mode::Aes256GcmRtpSize);
     bob.client.set_speaking(1);
-    exchange!(world, bob.client, bob.conn);
-    exchange!(world, ann.client, ann.conn);
+    exchange(&mut world, &mut bob.client, bob.conn);
+    exchange(&mut world, &mut ann.client, ann.conn);
     while ann.client.poll_event().is_some() {}
 
     world.server.handle_eof(world.now, ann.conn);
     ann.client.handle_eof(world.now);
     assert_eq!(ann.client.poll_event(), Some(VoiceEvent::Closed { code: None }));
     bob.client.set_speaking(0);
-    exchange!(world, bob.client, bob.conn);
+    exchange(&mut world, &mut bob.client, bob.conn);
     world.advance(Duration::from_secs(20));
     ann.client.reconnect(None, "localhost", entropy().as_mut()).expect("plain TCP");
     ann.conn = accept(&mut world, Plane::Gateway, 99);
-    exchange!(world, ann.client, ann.conn);
+    exchange(&mut world, &mut ann.client, ann.conn);
     assert_eq!(ann.client.poll_event(), Some(VoiceEvent::Resumed));
     let missed = ann.client.poll_event();
     assert!(matches!(missed, Some(VoiceEvent::Speaking { flags: 0, .. })), "{missed:?}");
@@ -178,7 +169,7 @@ fn both_roles_resume_after_a_lost_connection() {
     chat.handle_eof(world.now);
     chat.reconnect(None, "localhost", entropy().as_mut()).expect("plain TCP");
     let control = accept(&mut world, Plane::Control, 2);
-    exchange!(world, chat, control);
+    exchange(&mut world, &mut chat, control);
     let mut resumed = None;
     while let Some(event) = chat.poll_event() {
         if let ChatEvent::Ready { resumed: how, .. } = event {
@@ -198,8 +189,8 @@ fn heartbeats_of_both_roles_keep_their_connections() {
         world.advance(Duration::from_secs(1));
         chat.handle_timeout(world.now);
         ann.client.handle_timeout(world.now);
-        exchange!(world, chat, control);
-        exchange!(world, ann.client, ann.conn);
+        exchange(&mut world, &mut chat, control);
+        exchange(&mut world, &mut ann.client, ann.conn);
     }
     assert_eq!(world.server.connection_count(), 2);
 }

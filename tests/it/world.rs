@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ControlClient, MediaConfig, Proxies};
+use lvsp_core::config::{Config, ControlClient};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId, RelaySet};
@@ -79,16 +79,10 @@ impl World {
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let now = Timestamp::from_millis(1_000);
         let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
+        let relay = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000);
         let mut config = Config {
             control_clients: vec![ControlClient::new("default".to_owned(), secret)],
-            control_grace: Duration::from_secs(300),
-            gateway_endpoint: "voice.example.org:443".to_owned(),
-            relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
-            old_versions: false,
-            proxies: Proxies::default(),
-            media: MediaConfig::default(),
-            drain: Duration::from_secs(30),
-            limits: Limits::default(),
+            ..Config::new("voice.example.org:443".to_owned(), vec![relay])
         };
         change(&mut config);
         let mut ids = (0u16..).map(RelayId).take(config.relays.len());

@@ -2,11 +2,10 @@
 //! memory ceiling is made of are not below it.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::time::Duration;
 
 use allocation_counter::measure;
 use lvsp_core::command::Command;
-use lvsp_core::config::{Config, ControlClient, MediaConfig, Proxies};
+use lvsp_core::config::{Config, ControlClient, MediaConfig};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::cipher::MediaKey;
 use lvsp_core::crypto::mode::Mode;
@@ -30,16 +29,10 @@ const SECRET: &str = "an-example-secret-of-thirty-two-bytes!";
 
 fn server() -> Server {
     let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
+    let relay = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000);
     let config = Config {
         control_clients: vec![ControlClient::new("default".to_owned(), secret)],
-        control_grace: Duration::from_secs(300),
-        gateway_endpoint: "voice.example.org:443".to_owned(),
-        relays: vec![SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 50_000)],
-        old_versions: false,
-        proxies: Proxies::default(),
-        media: MediaConfig::default(),
-        drain: Duration::from_secs(30),
-        limits: Limits::default(),
+        ..Config::new("voice.example.org:443".to_owned(), vec![relay])
     };
     Server::new(config, Box::new(SeededEntropy::new(7)), NOW).expect("valid")
 }

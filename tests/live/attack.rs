@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use lvsp_core::client::{Ticket, VoiceClient};
+use lvsp_core::client::{Role as _, Ticket, VoiceClient};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::entropy::{Entropy, SeededEntropy};
 use lvsp_core::ids::{Ssrc, UserId};

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket};
 use lvsp_core::ids::{ChannelId, GuildId, UserId};
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lvsp_core::client::{Frame, Numbering, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{Frame, Numbering, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::ids::Ssrc;
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;

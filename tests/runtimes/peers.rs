@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Frame, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Frame, Role, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::config::ControlClient;
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
@@ -127,6 +127,18 @@ impl Link {
         all
     }
 
+    /// Moves what there is to move between a role and the connection, and does what is due.
+    fn carry(&mut self, role: &mut impl Role) {
+        let written = self.write(role.outbound());
+        role.consume(written);
+        let bytes = self.read();
+        role.handle_bytes(now(), &bytes);
+        if self.ended {
+            role.handle_eof(now());
+        }
+        role.handle_timeout(now());
+    }
+
     /// Reads no more, and leaves the server little room for what it writes.
     pub(crate) fn stop_reading(&mut self) {
         self.reads = false;
@@ -168,14 +180,7 @@ impl Chat {
     }
 
     pub(crate) fn step(&mut self) {
-        let written = self.link.write(self.role.outbound());
-        self.role.consume(written);
-        let bytes = self.link.read();
-        self.role.handle_bytes(now(), &bytes);
-        if self.link.ended {
-            self.role.handle_eof(now());
-        }
-        self.role.handle_timeout(now());
+        self.link.carry(&mut self.role);
         while let Some(event) = self.role.poll_event() {
             self.events.push(event);
         }
@@ -183,12 +188,8 @@ impl Chat {
 
     pub(crate) fn place(&mut self, number: u64, in_channel: u64) {
         self.role.place(VoiceRequest {
-            user_id: user(number),
-            channel_id: channel(in_channel),
             guild_id: GuildId::new(GUILD),
-            session_id: None,
-            token: None,
-            flags: VoiceFlagsUpdate::default(),
+            ..VoiceRequest::new(user(number), channel(in_channel))
         });
     }
 
@@ -278,14 +279,7 @@ impl Voice {
     }
 
     pub(crate) fn step(&mut self) {
-        let written = self.link.write(self.role.outbound());
-        self.role.consume(written);
-        let bytes = self.link.read();
-        self.role.handle_bytes(now(), &bytes);
-        if self.link.ended {
-            self.role.handle_eof(now());
-        }
-        self.role.handle_timeout(now());
+        self.link.carry(&mut self.role);
         while let Some((to, datagram)) = self.role.poll_transmit() {
             self.media = Some(to);
             self.udp.send_to(&datagram, to).expect("loopback");

@@ -6,12 +6,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;
 use lvsp_core::wire::gateway::Version;
-use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
+use lvsp_core::wire::lvsp::VoiceRequest;
 use lvsp_core::wire::secret::Secret;
 
 use super::OsEntropy;
@@ -70,14 +70,7 @@ pub fn place(
         chat.consume(written);
         chat.handle_bytes(Timestamp::ZERO, &read(&mut link)?);
         match chat.poll_event() {
-            Some(ChatEvent::Ready { .. }) => chat.place(VoiceRequest {
-                user_id: user,
-                channel_id: channel,
-                guild_id: None,
-                session_id: None,
-                token: None,
-                flags: VoiceFlagsUpdate::default(),
-            }),
+            Some(ChatEvent::Ready { .. }) => chat.place(VoiceRequest::new(user, channel)),
             Some(ChatEvent::VoiceState(info)) => {
                 let (session_id, token) = (info.session_id, info.token.ok_or("no token")?);
                 // A channel without a guild stands for itself.

@@ -5,21 +5,20 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::crypto::auth;
 use crate::entropy::Entropy;
 use crate::ids::{ChannelId, GuildId, UserId};
-use crate::reasons::CloseReason;
 use crate::time::Timestamp;
-use crate::transport::{Stage, TlsError, TlsFailure, TlsTrust, Transport, TransportEvent};
+use crate::transport::{TlsError, TlsTrust};
 use crate::wire::lvsp::{
     ChannelInfo, ChatMessage, FEATURE_ERRORS, Place, ServerMessage, VoiceFlagsUpdate, VoiceInfo,
     VoiceRequest, VoiceUpdate,
 };
 use crate::wire::secret::Secret;
 
-use super::{JSON_DEPTH, transport_config};
+use super::JSON_DEPTH;
+use super::role::sealed::{Connection, ConnectionEvent, Machine};
 
 /// What a voice server said.
 #[derive(Clone, Debug)]
@@ -47,20 +46,20 @@ pub enum ChatEvent {
     },
 }
 
-/// A chat server's control session.
+/// Where a voice server takes control connections.
+const TARGET: &str = "/";
+
+/// A chat server's control session. [`Role`](super::Role) moves its bytes.
 #[derive(Debug)]
 pub struct ChatServer {
-    transport: Transport,
+    connection: Connection,
     secret: Secret,
     /// Answer HELLO's nonce with an HMAC instead of the secret itself.
     hmac: bool,
     session: Option<Secret>,
     /// The newest number that arrived.
     seq: u64,
-    heartbeat: Option<(Timestamp, Duration)>,
     events: VecDeque<ChatEvent>,
-    /// Why this side ended the newest connection, if it did.
-    failure: Option<CloseReason>,
 }
 
 impl ChatServer {
@@ -76,10 +75,8 @@ impl ChatServer {
         host: &str,
         entropy: &mut (dyn Entropy + Send),
     ) -> Result<Self, TlsError> {
-        let transport = Transport::connect(tls, host, "/", entropy.bytes(), transport_config())?;
-        let events = VecDeque::new();
-        let (session, heartbeat, failure) = (None, None, None);
-        Ok(Self { transport, secret, hmac, session, seq: 0, heartbeat, events, failure })
+        let connection = Connection::open(tls, host, TARGET, entropy)?;
+        Ok(Self { connection, secret, hmac, session: None, seq: 0, events: VecDeque::new() })
     }
 
     /// Begins a new connection that takes the session up again.
@@ -92,37 +89,9 @@ impl ChatServer {
         host: &str,
         entropy: &mut (dyn Entropy + Send),
     ) -> Result<(), TlsError> {
-        self.transport = Transport::connect(tls, host, "/", entropy.bytes(), transport_config())?;
-        self.heartbeat = None;
-        self.failure = None;
+        self.connection = Connection::open(tls, host, TARGET, entropy)?;
         Ok(())
     }
-
-    // --- inputs ---
-
-    /// Takes bytes of the TCP connection.
-    pub fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8]) {
-        self.transport.handle_bytes(bytes);
-        self.take_events(now);
-    }
-
-    /// Takes the end of the TCP connection.
-    pub fn handle_eof(&mut self, now: Timestamp) {
-        self.transport.handle_eof();
-        self.take_events(now);
-    }
-
-    /// Sends a heartbeat when one is due.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
-        if let Some((at, interval)) = self.heartbeat
-            && at <= now
-        {
-            self.heartbeat = Some((now + interval, interval));
-            self.say(&ChatMessage::Heartbeat { s: self.seq });
-        }
-    }
-
-    // --- orders ---
 
     /// Creates a channel or changes it.
     pub fn set_channel(&mut self, id: ChannelId, guild_id: Option<GuildId>, bitrate: u32) {
@@ -162,78 +131,13 @@ impl ChatServer {
         }));
     }
 
-    // --- outputs ---
-
-    /// Bytes to write to the TCP connection.
-    #[must_use]
-    pub fn outbound(&self) -> &[u8] {
-        self.transport.outbound()
-    }
-
-    /// Says that the first `written` of them were written.
-    pub fn consume(&mut self, written: usize) {
-        self.transport.consume(written);
-    }
-
-    /// When [`Self::handle_timeout`] should be called.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.heartbeat.map(|(at, _)| at)
-    }
-
-    /// Why this side ended the newest connection, if it did: a certificate that is not trusted, say.
-    #[must_use]
-    pub const fn failure(&self) -> Option<CloseReason> {
-        self.failure
-    }
-
-    /// Why TLS failed, when that is [`Self::failure`].
-    #[must_use]
-    pub fn tls_failure(&self) -> Option<&TlsFailure> {
-        self.transport.tls_failure()
-    }
-
-    /// How far the newest connection has come.
-    #[must_use]
-    pub fn stage(&self) -> Stage {
-        self.transport.stage()
-    }
-
-    /// Whether the server has said HELLO on the newest connection.
-    #[must_use]
-    pub const fn is_greeted(&self) -> bool {
-        self.heartbeat.is_some()
-    }
-
     /// What the voice server said.
     pub fn poll_event(&mut self) -> Option<ChatEvent> {
         self.events.pop_front()
     }
 
     fn say(&mut self, message: &ChatMessage) {
-        self.transport.send_text(&message.encode());
-    }
-
-    fn take_events(&mut self, now: Timestamp) {
-        while let Some(event) = self.transport.poll_event() {
-            match event {
-                TransportEvent::Text(text) => self.hear(now, &text),
-                TransportEvent::Closed { code } => self.close(code),
-                TransportEvent::Failed(reason) => {
-                    self.failure = Some(reason);
-                    self.close(None);
-                }
-                TransportEvent::Client(_)
-                | TransportEvent::Opened { .. }
-                | TransportEvent::Binary(_)
-                | TransportEvent::Pong => {}
-            }
-        }
-    }
-
-    fn close(&mut self, code: Option<u16>) {
-        self.heartbeat = None;
-        self.events.push_back(ChatEvent::Closed { code });
+        self.connection.say(&message.encode());
     }
 
     fn hear(&mut self, now: Timestamp, text: &str) {
@@ -241,8 +145,7 @@ impl ChatServer {
         self.seq = s.unwrap_or(self.seq);
         match message {
             ServerMessage::Hello { heartbeat_interval_ms, nonce } => {
-                let interval = Duration::from_millis(heartbeat_interval_ms);
-                self.heartbeat = Some((now + interval, interval));
+                self.connection.begin_heartbeats(now, heartbeat_interval_ms);
                 self.introduce(&nonce);
             }
             ServerMessage::Ready { health, session, resumed } => {
@@ -281,5 +184,28 @@ impl ChatServer {
             }
         };
         self.say(&message);
+    }
+}
+
+impl Machine for ChatServer {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    fn take(&mut self, now: Timestamp, event: ConnectionEvent) {
+        match event {
+            // The server speaks first.
+            ConnectionEvent::Opened => {}
+            ConnectionEvent::Message(text) => self.hear(now, &text),
+            ConnectionEvent::Closed { code } => self.events.push_back(ChatEvent::Closed { code }),
+        }
+    }
+
+    fn say_heartbeat(&mut self, _now: Timestamp) {
+        self.say(&ChatMessage::Heartbeat { s: self.seq });
     }
 }

@@ -12,15 +12,15 @@ use std::time::Duration;
 use crate::crypto::mode::Mode;
 use crate::entropy::Entropy;
 use crate::ids::{Ssrc, UserId};
-use crate::reasons::CloseReason;
 use crate::time::Timestamp;
-use crate::transport::{Stage, TlsError, TlsFailure, TlsTrust, Transport, TransportEvent};
+use crate::transport::{TlsError, TlsTrust};
 use crate::wire::discovery;
 use crate::wire::gateway::{ClientMessage, HeartbeatNonce, ServerMessage, Version};
 use crate::wire::secret::Secret;
 
+use super::JSON_DEPTH;
+use super::role::sealed::{Connection, ConnectionEvent, Machine};
 use super::voice_media::{Frame, Media};
-use super::{JSON_DEPTH, transport_config};
 
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1);
 const DISCOVERY_TRIES: u32 = 10;
@@ -108,13 +108,13 @@ struct Discovery {
     again: Timestamp,
 }
 
-/// One voice client.
+/// One voice client. [`Role`](super::Role) moves its bytes and datagrams.
 #[derive(Debug)]
 pub struct VoiceClient {
     ticket: Ticket,
     version: Version,
     mode: Mode,
-    transport: Transport,
+    connection: Connection,
     resuming: bool,
     /// Where RTP sequence and timestamp begin.
     start: (u16, u32),
@@ -125,14 +125,11 @@ pub struct VoiceClient {
     discovery: Option<Discovery>,
     media: Option<Media>,
     users: BTreeMap<u32, UserId>,
-    heartbeat: Option<(Timestamp, Duration)>,
     /// The newest number that arrived.
     seq: Option<u16>,
     numbering: Numbering,
     transmits: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<VoiceEvent>,
-    /// Why this side ended the newest connection, if it did.
-    failure: Option<CloseReason>,
 }
 
 impl VoiceClient {
@@ -154,7 +151,7 @@ impl VoiceClient {
             ticket,
             version,
             mode,
-            transport: open(version, tls, host, entropy)?,
+            connection: open(version, tls, host, entropy)?,
             resuming: false,
             start: (u16::from_be_bytes([a, b]), entropy.u32()),
             ssrc: Ssrc(0),
@@ -163,12 +160,10 @@ impl VoiceClient {
             discovery: None,
             media: None,
             users: BTreeMap::new(),
-            heartbeat: None,
             seq: None,
             numbering: Numbering::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
-            failure: None,
         })
     }
 
@@ -182,60 +177,9 @@ impl VoiceClient {
         host: &str,
         entropy: &mut (dyn Entropy + Send),
     ) -> Result<(), TlsError> {
-        self.transport = open(self.version, tls, host, entropy)?;
+        self.connection = open(self.version, tls, host, entropy)?;
         self.resuming = true;
-        self.failure = None;
-        self.heartbeat = None;
         Ok(())
-    }
-
-    // --- inputs ---
-
-    /// Takes bytes of the TCP connection.
-    pub fn handle_bytes(&mut self, now: Timestamp, bytes: &[u8]) {
-        self.transport.handle_bytes(bytes);
-        self.take_events(now);
-    }
-
-    /// Takes the end of the TCP connection.
-    pub fn handle_eof(&mut self, now: Timestamp) {
-        self.transport.handle_eof();
-        self.take_events(now);
-    }
-
-    /// Takes a datagram from the UDP socket; it is opened in place.
-    pub fn handle_datagram(&mut self, packet: &mut [u8]) {
-        if let Some(media) = &self.media {
-            if let Some(mut frame) = media.open(packet) {
-                frame.user = self.users.get(&frame.ssrc.0).copied();
-                self.events.push_back(VoiceEvent::Frame(frame));
-            }
-        } else if let Some((ssrc, address)) = discovery::parse_response(packet)
-            && ssrc == self.ssrc
-            && self.discovery.take().is_some()
-        {
-            self.address = Some(address);
-            self.say(&ClientMessage::SelectProtocol {
-                protocol: "udp".to_owned(),
-                address: Some(address.ip().to_string()),
-                port: Some(address.port()),
-                mode: Some(self.mode.name().to_owned()),
-            });
-        }
-    }
-
-    /// Sends heartbeats and repeats discovery when they are due.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
-        if let Some((at, interval)) = self.heartbeat
-            && at <= now
-        {
-            self.heartbeat = Some((now + interval, interval));
-            let nonce = HeartbeatNonce::from_u64(now.as_micros() / 1_000);
-            self.say(&ClientMessage::Heartbeat { nonce, seq_ack: self.seq });
-        }
-        if self.discovery.as_ref().is_some_and(|discovery| discovery.again <= now) {
-            self.discover(now);
-        }
     }
 
     /// Says which speaking flags hold.
@@ -252,60 +196,10 @@ impl VoiceClient {
         }
     }
 
-    // --- outputs ---
-
     /// How the numbered messages of this session arrived so far.
     #[must_use]
     pub const fn numbering(&self) -> Numbering {
         self.numbering
-    }
-
-    /// Bytes to write to the TCP connection.
-    #[must_use]
-    pub fn outbound(&self) -> &[u8] {
-        self.transport.outbound()
-    }
-
-    /// Says that the first `written` of them were written.
-    pub fn consume(&mut self, written: usize) {
-        self.transport.consume(written);
-    }
-
-    /// The next datagram to send, and where to.
-    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
-        self.transmits.pop_front()
-    }
-
-    /// When [`Self::handle_timeout`] should be called.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let heartbeat = self.heartbeat.map(|(at, _)| at);
-        let discovery = self.discovery.as_ref().map(|discovery| discovery.again);
-        [heartbeat, discovery].into_iter().flatten().min()
-    }
-
-    /// Why this side ended the newest connection, if it did: a certificate that is not trusted, say.
-    #[must_use]
-    pub const fn failure(&self) -> Option<CloseReason> {
-        self.failure
-    }
-
-    /// Why TLS failed, when that is [`Self::failure`].
-    #[must_use]
-    pub fn tls_failure(&self) -> Option<&TlsFailure> {
-        self.transport.tls_failure()
-    }
-
-    /// How far the newest connection has come.
-    #[must_use]
-    pub fn stage(&self) -> Stage {
-        self.transport.stage()
-    }
-
-    /// Whether the server has said Hello on the newest connection.
-    #[must_use]
-    pub const fn is_greeted(&self) -> bool {
-        self.heartbeat.is_some()
     }
 
     /// Where media is sent to, once Ready has told.
@@ -326,7 +220,7 @@ impl VoiceClient {
     }
 
     fn say(&mut self, message: &ClientMessage) {
-        self.transport.send_text(&message.encode(self.version));
+        self.connection.say(&message.encode(self.version));
     }
 
     fn discover(&mut self, now: Timestamp) {
@@ -340,27 +234,6 @@ impl VoiceClient {
         let mut request = [0; discovery::LEN];
         discovery::write_request(&mut request, self.ssrc);
         self.transmits.push_back((server, request.to_vec()));
-    }
-
-    fn take_events(&mut self, now: Timestamp) {
-        while let Some(event) = self.transport.poll_event() {
-            match event {
-                TransportEvent::Opened { .. } => self.introduce(),
-                TransportEvent::Text(text) => self.hear(now, &text),
-                TransportEvent::Closed { code } => self.close(code),
-                TransportEvent::Failed(reason) => {
-                    self.failure = Some(reason);
-                    self.close(None);
-                }
-                TransportEvent::Client(_) | TransportEvent::Binary(_) | TransportEvent::Pong => {}
-            }
-        }
-    }
-
-    fn close(&mut self, code: Option<u16>) {
-        self.heartbeat = None;
-        self.discovery = None;
-        self.events.push_back(VoiceEvent::Closed { code });
     }
 
     /// Identifies or resumes, at once: no library waits for Hello.
@@ -389,8 +262,7 @@ impl VoiceClient {
         }
         match message {
             ServerMessage::Hello { heartbeat_interval_ms, .. } => {
-                let interval = Duration::from_millis(heartbeat_interval_ms);
-                self.heartbeat = Some((now + interval, interval));
+                self.connection.begin_heartbeats(now, heartbeat_interval_ms);
             }
             ServerMessage::Ready { ssrc, ip, port, .. } => {
                 self.ssrc = ssrc;
@@ -422,14 +294,74 @@ impl VoiceClient {
     }
 }
 
+impl Machine for VoiceClient {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    fn take(&mut self, now: Timestamp, event: ConnectionEvent) {
+        match event {
+            ConnectionEvent::Opened => self.introduce(),
+            ConnectionEvent::Message(text) => self.hear(now, &text),
+            ConnectionEvent::Closed { code } => {
+                self.discovery = None;
+                self.events.push_back(VoiceEvent::Closed { code });
+            }
+        }
+    }
+
+    fn say_heartbeat(&mut self, now: Timestamp) {
+        let nonce = HeartbeatNonce::from_u64(now.as_micros() / 1_000);
+        self.say(&ClientMessage::Heartbeat { nonce, seq_ack: self.seq });
+    }
+
+    /// Asks again where it is.
+    fn repeat(&mut self, now: Timestamp) {
+        if self.repeats_at().is_some_and(|at| at <= now) {
+            self.discover(now);
+        }
+    }
+
+    fn repeats_at(&self) -> Option<Timestamp> {
+        self.discovery.as_ref().map(|discovery| discovery.again)
+    }
+
+    fn take_datagram(&mut self, packet: &mut [u8]) {
+        if let Some(media) = &self.media {
+            if let Some(mut frame) = media.open(packet) {
+                frame.user = self.users.get(&frame.ssrc.0).copied();
+                self.events.push_back(VoiceEvent::Frame(frame));
+            }
+        } else if let Some((ssrc, address)) = discovery::parse_response(packet)
+            && ssrc == self.ssrc
+            && self.discovery.take().is_some()
+        {
+            self.address = Some(address);
+            self.say(&ClientMessage::SelectProtocol {
+                protocol: "udp".to_owned(),
+                address: Some(address.ip().to_string()),
+                port: Some(address.port()),
+                mode: Some(self.mode.name().to_owned()),
+            });
+        }
+    }
+
+    fn next_datagram(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.transmits.pop_front()
+    }
+}
+
 fn open(
     version: Version,
     tls: Option<(&TlsTrust, &str)>,
     host: &str,
     entropy: &mut (dyn Entropy + Send),
-) -> Result<Transport, TlsError> {
-    let target = format!("/?v={}", version.number());
-    Transport::connect(tls, host, &target, entropy.bytes(), transport_config())
+) -> Result<Connection, TlsError> {
+    Connection::open(tls, host, &format!("/?v={}", version.number()), entropy)
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 //! the chat server's side or media; `server` reads what happened and acts.
 //!
 //! ```text
-//!            Hello out        Identify ok           Select Protocol
-//! (opened) ───────────▶ Fresh ───────────▶ Selecting ───────────▶ Live
-//!                         │                    ▲                    ▲ │ Select again: new key
-//!                         ├─ unknown: Held ────┘                    │ ▼
-//!                         └─ Resume ok ─────────────────────────────┘
+//!            Hello out        Identify ok            Select Protocol
+//! (opened) ───────────▶ Fresh ───────────▶ Identified ───────────▶ Identified, and live
+//!                         │                     ▲ ▲                  ▲ │ Select again: new key
+//!                         ├─ unknown: Held ─────┘ │                  │ ▼
+//!                         └─ Resume ok ───────────┴──────────────────┘
 //! ```
 
 pub(crate) mod link;

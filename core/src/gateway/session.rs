@@ -1,8 +1,7 @@
 //! A voice session: what survives the connection of a voice client.
 //!
 //! It numbers and keeps what the client must not miss, and remembers whom the client was told of
-//! (`roster`).
-//! The connection, the chat server's view and the media leg belong to `server` and `media`.
+//! (`roster`). Not here: its connection, what the chat server is told (`server`), its leg (`media`).
 
 use std::time::Duration;
 
@@ -46,7 +45,9 @@ impl Session {
     pub(crate) fn new(
         version: Version,
         conn: ConnId,
-        (relay, leg, ssrc): (RelayId, LegId, Ssrc),
+        relay: RelayId,
+        leg: LegId,
+        ssrc: Ssrc,
         limits: &Limits,
     ) -> Self {
         let bounds = Bounds {

@@ -39,11 +39,11 @@ impl Server {
         let kept = known.and_then(|id| self.membership.room(id)).map(|room| room.token.len());
         let token = stated.token.as_ref().map(Secret::len).or(kept).unwrap_or(TOKEN_BYTES);
         self.check_credentials(token.saturating_sub(kept.unwrap_or(0)))?;
-        self.clear_tombstone(client, channel);
-        let (room, cause) = match self.membership.room_of(client, channel) {
+        let (room, cause) = match known {
             Some(id) => (id, self.change_room(id, stated)),
             None => (self.make_room(client, stated)?, Cause::Created),
         };
+        self.clear_tombstone(client, channel);
         self.note_restatement(now, client);
         self.tell_channel(now, client, channel, cause);
         if cause != Cause::Unchanged {
@@ -65,8 +65,8 @@ impl Server {
             Some(given) => given,
             None => self.draw_token(),
         };
-        let media = (bitrate.unwrap_or(DEFAULT_BITRATE), token, relay);
-        Ok(self.membership.add_room(Room::new(client, channel, guild, media)))
+        let bitrate = bitrate.unwrap_or(DEFAULT_BITRATE);
+        Ok(self.membership.add_room(Room::new(client, channel, guild, bitrate, token, relay)))
     }
 
     /// Whether session ids and tokens of so many bytes can be kept as well.

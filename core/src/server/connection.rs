@@ -5,40 +5,20 @@
 //! is queued to be written, and lingers for a few seconds at most. `drop_conn` ends it at once,
 //! without a word. Either way its voice session is detached before, never destroyed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::Server;
+use super::admission::AddressKey;
 use super::deadlines::Timer;
 use super::origin::Origin;
 use crate::gateway;
-use crate::ids::{ConnId, MemberId, Network};
+use crate::ids::{ConnId, MemberId};
 use crate::lvsp;
 use crate::output::{Event, Output, Plane, Shutdown};
 use crate::reasons::{CloseReason, Refused};
 use crate::time::Timestamp;
 use crate::transport::{Stage, Transport, TransportConfig, TransportEvent};
 use crate::wire::close;
-
-/// What an address is counted by, on each plane.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct AddressKey(bool, Network);
-
-impl AddressKey {
-    pub(super) fn new(plane: Plane, ip: IpAddr) -> Self {
-        Self(plane == Plane::Control, Network::of(ip))
-    }
-
-    fn is_of(self, plane: Plane) -> bool {
-        self.0 == (plane == Plane::Control)
-    }
-}
-
-/// Recent failures of one address.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failures {
-    pub(super) count: u64,
-    pub(super) since: Timestamp,
-}
 
 /// What a connection speaks, once it is open.
 #[derive(Debug)]
@@ -68,7 +48,7 @@ pub(super) struct Connection {
     pub(super) authenticated: bool,
     /// How far its opening was when last looked at, and since when: what a stranger is judged by.
     stage: Stage,
-    progressed: Timestamp,
+    pub(super) progressed: Timestamp,
     pub(super) write_announced: bool,
     /// Memory of what waits and of what has not wholly arrived, as it was last counted.
     outbound_held: usize,
@@ -140,96 +120,9 @@ impl Server {
             written: 0,
             mark: 0,
         });
-        *self.unauthenticated.entry(counted).or_default() += 1;
+        self.count_unauthenticated(counted);
         self.timers.set(Timer::Handshake(conn), now + first_byte);
         Ok(conn)
-    }
-
-    /// Whether the address of a gateway client has room in its share of those that have not
-    /// identified ([`unauthenticated_per_address`](crate::limits::Limits::unauthenticated_per_address)).
-    /// Who comes without it is refused, or waits with the host ([`Parking`](crate::parking::Parking)).
-    /// A trusted proxy always has: its clients wait here for room in their own shares.
-    #[must_use]
-    pub fn has_room_for(&self, peer: SocketAddr) -> bool {
-        let key = AddressKey::new(Plane::Gateway, peer.ip());
-        self.is_proxy(Plane::Gateway, peer) || self.has_share_left(key)
-    }
-
-    pub(super) fn unidentified_of(&self, key: AddressKey) -> usize {
-        self.unauthenticated.get(&key).copied().unwrap_or(0)
-    }
-
-    fn admit(&mut self, now: Timestamp, plane: Plane, peer: SocketAddr) -> Result<(), Refused> {
-        if !self.takes_connections() {
-            return Err(Refused::Draining);
-        }
-        let key = AddressKey::new(plane, peer.ip());
-        let unidentified = if self.is_proxy(plane, peer) { 0 } else { self.unidentified_of(key) };
-        let limits = &self.config.limits;
-        let counts = &mut self.stats.limits;
-        if let Some(failures) = self.failures.get(&key) {
-            if now.since(failures.since) > limits.control_failures_ms.duration() {
-                self.failures.remove(&key);
-            } else if failures.count >= limits.control_failures {
-                counts.control_failures += 1;
-                return Err(Refused::BackOff);
-            }
-        }
-        if self.conns.len() >= limits.connections {
-            counts.connections += 1;
-            return Err(Refused::TooManyConnections);
-        }
-        let (total, per_address) = match plane {
-            Plane::Control => {
-                (limits.control_unauthenticated, limits.control_unauthenticated_per_address)
-            }
-            Plane::Gateway => (limits.unauthenticated, limits.unauthenticated_per_address),
-        };
-        if unidentified >= per_address {
-            match plane {
-                Plane::Control => counts.control_unauthenticated_per_address += 1,
-                Plane::Gateway => counts.unauthenticated_per_address += 1,
-            }
-            return Err(Refused::TooManyFromAddress);
-        }
-        let of_plane = self
-            .unauthenticated
-            .iter()
-            .filter(|(other, _)| other.is_of(plane))
-            .map(|(_, count)| count)
-            .sum::<usize>();
-        if of_plane >= total {
-            match plane {
-                Plane::Control => counts.control_unauthenticated += 1,
-                Plane::Gateway => counts.unauthenticated += 1,
-            }
-            if !self.evict_idler(now, plane) {
-                self.stats.limits.unauthenticated_idle_ms += 1;
-                return Err(Refused::TooManyUnauthenticated);
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops the connection that has not got any further for longest, of the address that holds
-    /// most which have not identified. One that moved lately may be in mid-handshake and stays.
-    /// Whether there was such a connection.
-    fn evict_idler(&mut self, now: Timestamp, plane: Plane) -> bool {
-        let of_plane = self.unauthenticated.iter().filter(|(key, _)| key.is_of(plane));
-        let Some(fullest) = of_plane.max_by_key(|(_, count)| **count).map(|(key, _)| *key) else {
-            return false;
-        };
-        let idle_for = self.config.limits.unauthenticated_idle_ms.duration();
-        let idle = |connection: &Connection| {
-            !connection.authenticated
-                && connection.counted == fullest
-                && now.since(connection.progressed) >= idle_for
-        };
-        let candidates = self.conns.iter().filter(|(_, connection)| idle(connection));
-        let idlest = candidates.min_by_key(|(_, connection)| connection.progressed);
-        let Some(conn) = idlest.map(|(conn, _)| conn) else { return false };
-        self.drop_conn(now, conn, CloseReason::Overloaded);
-        true
     }
 
     /// Takes bytes that the host read. Any number, split anywhere.
@@ -519,17 +412,6 @@ impl Server {
         }
         self.timers.clear(Timer::Identify(conn));
         self.timers.clear(Timer::Hold(conn));
-    }
-
-    /// One who had not identified did, or is gone.
-    pub(super) fn release_unauthenticated(&mut self, key: AddressKey) {
-        if let Some(count) = self.unauthenticated.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.unauthenticated.remove(&key);
-            }
-        }
-        self.seat_next(key);
     }
 
     /// Forgets a connection; `how` is `None` when the host already knows that it is over.

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Server;
-use super::connection::{AddressKey, Failures, Machine};
+use super::admission::AddressKey;
+use super::connection::Machine;
 use super::deadlines::Timer;
 use super::membership::Scope;
 use crate::config::{ControlAuth, ControlClient};
@@ -245,6 +246,13 @@ impl Server {
         }
     }
 
+    /// Tells every chat server that reads it, if it changed much.
+    pub(super) fn volunteer_health_to_all(&mut self, now: Timestamp) {
+        for client in (0u16..).take(self.controls.len()) {
+            self.volunteer_health(now, ControlId(client));
+        }
+    }
+
     /// Which chat server this token proves, and whether it is the secret itself. Compared with
     /// every secret, in constant time.
     fn authenticate(&self, nonce: &str, token: &Secret) -> Option<(ControlId, bool)> {
@@ -264,29 +272,6 @@ impl Server {
             self.note_failure(now, AddressKey::new(Plane::Control, peer));
         }
         self.close_conn(now, conn, CloseReason::AuthenticationFailed);
-    }
-
-    /// So many failures within the time, and the address is refused for as long from the last of
-    /// them on.
-    fn note_failure(&mut self, now: Timestamp, key: AddressKey) {
-        let limits = &self.config.limits;
-        let window = limits.control_failures_ms.duration();
-        self.failures.retain(|_, failures| now.since(failures.since) <= window);
-        if self.failures.len() >= limits.control_failure_addresses
-            && !self.failures.contains_key(&key)
-        {
-            let first = self.failures.iter().min_by_key(|(_, failures)| failures.since);
-            if let Some(first) = first.map(|(key, _)| *key) {
-                self.failures.remove(&first);
-                self.stats.limits.control_failure_addresses += 1;
-            }
-        }
-        let failures = self.failures.entry(key).or_insert(Failures { count: 0, since: now });
-        failures.count += 1;
-        if failures.count == limits.control_failures {
-            failures.since = now;
-            self.stats.limits.control_failures_ms += 1;
-        }
     }
 
     fn control_identify(

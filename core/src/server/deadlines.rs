@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::Server;
 use super::connection::Connection;
 use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId};
-use crate::output::GoneReason;
-use crate::output::Plane;
+use crate::output::{GoneReason, Plane};
 use crate::reasons::CloseReason;
 use crate::time::Timestamp;
 use crate::transport::Stage;
@@ -61,6 +60,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
+    /// All that a connection may have, to be cleared at its end.
     pub(super) const fn of_conn(conn: ConnId) -> [Self; 11] {
         [
             Self::Handshake(conn),
@@ -106,16 +106,10 @@ impl Timer {
         }
     }
 
+    /// All that a voice state may have.
     pub(super) const fn of_member(member: MemberId) -> [Self; 3] {
         [Self::Reservation(member), Self::Resume(member), Self::End(member)]
     }
-}
-
-/// A drain under way.
-#[derive(Debug)]
-pub(super) struct Drain {
-    /// Sessions are being closed and no connection is taken any more.
-    pub(super) closing: bool,
 }
 
 impl Server {
@@ -275,72 +269,8 @@ impl Server {
         }
     }
 
-    fn draw_delay(&mut self, spread: Duration) -> Duration {
+    /// A part of `spread`, so that what happens to many does not happen to all at once.
+    pub(super) fn draw_delay(&mut self, spread: Duration) -> Duration {
         spread.mul_f64(f64::from(self.entropy.u32()) / f64::from(u32::MAX))
-    }
-
-    // --- drain ---
-
-    /// Begins to stop: new voice states are refused and health is 0, while calls and resumes go on
-    /// for [`Config::drain`](crate::config::Config::drain). Then no connection is taken any more,
-    /// every session is told to resume elsewhere within 2 s, and 1 s later nobody is left.
-    pub fn begin_drain(&mut self, now: Timestamp) {
-        let now = self.advance(now);
-        if self.drain.is_none() {
-            self.drain = Some(Drain { closing: false });
-            self.timers.set(Timer::Drain, now + self.config.drain);
-            for client in (0u16..).take(self.controls.len()) {
-                self.volunteer_health(now, ControlId(client));
-            }
-        }
-    }
-
-    fn close_for_drain(&mut self, now: Timestamp) {
-        self.drain = Some(Drain { closing: true });
-        let spread = self.config.limits.drain_spread_ms.duration();
-        let conns: Vec<_> = self.conns.iter().map(|(id, conn)| (id, conn.plane)).collect();
-        for (conn, plane) in conns {
-            let after = match plane {
-                Plane::Gateway => self.draw_delay(spread),
-                Plane::Control => spread,
-            };
-            self.timers.set(Timer::DrainClose(conn), now + after);
-        }
-        self.timers
-            .set(Timer::DrainEnd, now + spread + self.config.limits.drain_linger_ms.duration());
-    }
-
-    fn drop_stragglers(&mut self, now: Timestamp) {
-        let conns: Vec<_> = self.conns.iter().map(|(id, _)| id).collect();
-        for conn in conns {
-            self.stats.limits.drain_linger_ms += 1;
-            self.drop_conn(now, conn, CloseReason::ShuttingDown);
-        }
-    }
-
-    /// Whether new voice states are taken: what a readiness check should be told. Calls go on, and
-    /// clients resume, while they are not.
-    #[must_use]
-    pub const fn is_ready(&self) -> bool {
-        self.drain.is_none()
-    }
-
-    /// Whether a drain has begun.
-    #[must_use]
-    pub const fn is_draining(&self) -> bool {
-        self.drain.is_some()
-    }
-
-    /// Whether connections are still taken: until the quiet part of a drain is over. Then a host
-    /// closes its listeners, so that the next process can open them.
-    #[must_use]
-    pub fn takes_connections(&self) -> bool {
-        self.drain.as_ref().is_none_or(|drain| !drain.closing)
-    }
-
-    /// Whether a drain is over and the process can end.
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        self.drain.as_ref().is_some_and(|drain| drain.closing) && self.conns.is_empty()
     }
 }

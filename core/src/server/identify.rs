@@ -5,6 +5,7 @@
 
 use super::Server;
 use super::deadlines::Timer;
+use super::membership::Mismatch;
 use crate::gateway::link::{Credentials, Stage};
 use crate::ids::{ChannelId, ConnId, GuildId, MemberId, UserId};
 use crate::reasons::CloseReason;
@@ -26,12 +27,15 @@ impl Server {
                     Some(_) | None => self.begin_session(now, conn, member),
                 }
             }
-            Ok(_) | Err(true) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
-            Err(false) if self.tombstones.answers(*server_id, user) => {
+            Err(Mismatch::Unknown) if self.tombstones.answers(*server_id, user) => {
                 self.close_conn(now, conn, CloseReason::ChannelDestroyed);
             }
-            Err(false) if self.may_still_come(now) => self.hold(now, conn, user, credentials),
-            Err(false) => self.close_conn(now, conn, CloseReason::AuthenticationFailed),
+            Err(Mismatch::Unknown) if self.may_still_come(now) => {
+                self.hold(now, conn, user, credentials);
+            }
+            Ok(_) | Err(Mismatch::Secrets | Mismatch::Unknown) => {
+                self.close_conn(now, conn, CloseReason::AuthenticationFailed);
+            }
         }
     }
 

@@ -6,7 +6,8 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `connection` | accepting, reading, writing and closing TCP connections |
+//! | `connection` | reading, writing and closing TCP connections |
+//! | `admission` | who may connect, and who has to go for it |
 //! | `origin` | whose connection a proxy's is, and who waits for room in its share |
 //! | `control` | a chat server's connections and session, what it orders |
 //! | `news` | what it is told, and when |
@@ -19,6 +20,7 @@
 //! | `spread` | which relays the legs of a room are on |
 //! | `presence` | who is told of whom |
 //! | `deadlines` | what happens when time passes |
+//! | `drain` | how a server stops |
 //! | `membership` | who is where: data only |
 //! | `tombstones` | which channels were destroyed a moment ago: data only |
 //! | `census`, `views` | how much there is of everything, and what, for whoever watches |
@@ -27,12 +29,14 @@
 //! `None`, deliver relay commands, and only then write [`Server::outbound`] bytes: so no datagram
 //! can reach a relay that has not heard of its session.
 
+mod admission;
 mod census;
 mod channels;
 mod commands;
 mod connection;
 mod control;
 mod deadlines;
+mod drain;
 mod identify;
 mod membership;
 mod news;
@@ -52,7 +56,7 @@ use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Proxies};
 use crate::entropy::Entropy;
-use crate::ids::{ConnId, ControlId, LegId, MemberId, RelayId, Ssrc, UserId};
+use crate::ids::{ConnId, LegId, MemberId, RelayId, Ssrc, UserId};
 use crate::media::command::{RelayCommand, RelayEvent};
 use crate::output::{Event, Output};
 use crate::parking::ParkingCounts;
@@ -62,9 +66,11 @@ use crate::time::Timestamp;
 use crate::timers::Timers;
 use crate::transport::TlsIdentity;
 
-use connection::{AddressKey, Connection, Failures};
+use admission::{AddressKey, Failures};
+use connection::Connection;
 use control::Control;
-use deadlines::{Drain, Timer};
+use deadlines::Timer;
+use drain::Drain;
 use membership::Membership;
 use resume::Replays;
 use tombstones::Tombstones;
@@ -208,9 +214,7 @@ impl Server {
     /// A relay has more to do than it can: nothing more is to be given to this server for a while.
     fn note_behind(&mut self, now: Timestamp) {
         self.behind_until = now + BEHIND_MEMORY;
-        for client in (0u16..).take(self.controls.len()) {
-            self.volunteer_health(now, ControlId(client));
-        }
+        self.volunteer_health_to_all(now);
     }
 
     /// The next action for the host; `None` when there is none for now.

@@ -11,7 +11,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Server;
-use super::connection::AddressKey;
+use super::admission::AddressKey;
 use super::deadlines::Timer;
 use crate::config::ClientAddress;
 use crate::ids::ConnId;
@@ -154,13 +154,8 @@ impl Server {
         connection.transport.proceed();
         let before = std::mem::replace(&mut connection.counted, key);
         if !connection.authenticated {
-            *self.unauthenticated.entry(key).or_default() += 1;
+            self.count_unauthenticated(key);
             self.release_unauthenticated(before);
         }
-    }
-
-    /// Whether an address, which is no proxy's, has room for one more that has not identified.
-    pub(super) fn has_share_left(&self, key: AddressKey) -> bool {
-        self.unidentified_of(key) < self.config.limits.unauthenticated_per_address
     }
 }

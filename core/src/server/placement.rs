@@ -43,9 +43,10 @@ impl Server {
         }
         self.check_room_for(room, present.is_some())?;
         let session_id = placement.session_id.as_ref().map_or(SESSION_ID_BYTES, Secret::len);
-        self.check_credentials(
-            session_id + placement.token.as_ref().map_or(TOKEN_BYTES, Secret::len),
-        )?;
+        let token = placement.token.as_ref().map_or(TOKEN_BYTES, Secret::len);
+        // A channel that has to be made for the user gets a token as well.
+        let of_channel = if room.is_none() { TOKEN_BYTES } else { 0 };
+        self.check_credentials(session_id + token + of_channel)?;
         let stated = Stated { channel, guild, bitrate: None, token: None };
         let room = match room {
             // Known as it is: nothing to tell.

@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// Ties a member's SSRC to its user for everybody else, if it may speak.
-    pub(super) fn announce_ssrc(&mut self, now: Timestamp, id: MemberId) {
+    fn announce_ssrc(&mut self, now: Timestamp, id: MemberId) {
         let live = self.session(id).is_some_and(|session| session.live);
         if let Some(speaking) = self.speaking_of(id).filter(|_| live) {
             if let Some(session) = self.session_mut(id) {

@@ -11,8 +11,9 @@ use super::Server;
 use super::connection::Connection;
 use super::membership::{Member, Room};
 use crate::config::{ForeignUdp, Revision};
-use crate::ids::{ChannelId, ControlId, GuildId, LegId, MemberId, RelayId, RelaySet, RoomId};
-use crate::ids::{Ssrc, UserId};
+use crate::ids::{
+    ChannelId, ControlId, GuildId, LegId, MemberId, RelayId, RelaySet, RoomId, Ssrc, UserId,
+};
 use crate::limits::Limits;
 use crate::media::command::Permissions;
 use crate::time::Timestamp;

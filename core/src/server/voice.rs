@@ -190,7 +190,7 @@ impl Server {
         self.relay(relay, RelayCommand::Open { leg, room, ssrc, peer, bitrate, permissions });
         // Behind that, so that nothing is handed over before the leg is there.
         self.leg_opened(room, relay);
-        let session = Session::new(version, conn, (relay, leg, ssrc), &self.config.limits);
+        let session = Session::new(version, conn, relay, leg, ssrc, &self.config.limits);
         if let Some(member) = self.membership.member_mut(id) {
             member.session = Some(Box::new(session));
         }

@@ -1,7 +1,7 @@
 //! What a transport is told and what it tells.
 //!
 //! Here: [`TransportConfig`], [`Stage`] and [`TransportEvent`]. Not here: how they come about
-//! (`stack.rs`).
+//! (`stack`).
 //!
 //! Invariant: no `Debug` text holds what a peer or the server said.
 

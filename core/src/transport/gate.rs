@@ -56,16 +56,14 @@ impl Gate {
                 None => self.hold(input, input.len(), HEAD_BYTES),
             };
         }
-        if Head::read(&self.bytes).is_none() {
-            // Byte by byte: what follows the head is not looked at before the head.
-            while Head::read(&self.bytes).is_none() {
-                if input.is_empty() {
-                    return GateStep::More;
-                }
-                self.hold(input, 1, HEAD_BYTES);
-            }
-        }
-        let Some(head) = Head::read(&self.bytes) else { return GateStep::More };
+        // Byte by byte: what follows the head is not looked at before the head.
+        let head = loop {
+            match Head::read(&self.bytes) {
+                Some(head) => break head,
+                None if input.is_empty() => return GateStep::More,
+                None => self.hold(input, 1, HEAD_BYTES),
+            };
+        };
         if self.exceeds(&head) {
             return GateStep::TooBig;
         }

@@ -1,6 +1,6 @@
 //! What stands for TLS when the feature `tls` is off.
 //!
-//! Here: the same names as in `tls.rs`, as types without a value, so that signatures do not change
+//! Here: the same names as in `tls`, as types without a value, so that signatures do not change
 //! with the feature and "TLS without TLS" cannot be built. Not here: any behaviour.
 
 use std::convert::Infallible;

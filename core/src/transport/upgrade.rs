@@ -81,7 +81,7 @@ impl ServerUpgrade {
                 output.extend_from_slice(head.as_bytes());
                 UpgradeStep::Opened { target, client }
             }
-            Err((status, headers, line)) => {
+            Err(Refusal { status, headers, line }) => {
                 answer(output, status, headers, line);
                 UpgradeStep::Rejected(CloseReason::BadUpgrade)
             }
@@ -231,7 +231,23 @@ impl Head {
     }
 }
 
-type Refusal = (&'static str, &'static str, &'static str);
+/// How a request that leads nowhere is answered.
+struct Refusal {
+    status: &'static str,
+    /// Lines of their own, each with its end.
+    headers: &'static str,
+    line: &'static str,
+}
+
+impl Refusal {
+    const fn bad(line: &'static str) -> Self {
+        Self { status: "400 Bad Request", headers: "", line }
+    }
+
+    const fn upgrade(headers: &'static str, line: &'static str) -> Self {
+        Self { status: "426 Upgrade Required", headers, line }
+    }
+}
 
 /// What a request led to.
 struct Accepted {
@@ -241,43 +257,43 @@ struct Accepted {
     client: Option<Option<IpAddr>>,
 }
 
-/// Takes a complete head, or says status, headers and line of the refusal.
+/// Takes a complete head, or says how it is refused.
 fn accept_request(
     head: &[u8],
     lines: usize,
     proxies: Option<&Proxies>,
 ) -> Result<Accepted, Refusal> {
-    let bad = |line| ("400 Bad Request", "", line);
     let mut headers = vec![httparse::EMPTY_HEADER; lines];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Ok(_) | Err(_) => return Err(bad("not an HTTP/1.1 request")),
+        Ok(_) | Err(_) => return Err(Refusal::bad("not an HTTP/1.1 request")),
     }
     if request.method != Some("GET") {
-        return Err(("405 Method Not Allowed", "Allow: GET\r\n", "only GET is served"));
+        let status = "405 Method Not Allowed";
+        return Err(Refusal { status, headers: "Allow: GET\r\n", line: "only GET is served" });
     }
     if request.version != Some(1) {
-        return Err(bad("HTTP/1.1 is required"));
+        return Err(Refusal::bad("HTTP/1.1 is required"));
     }
     let target = request.path.unwrap_or_default();
     if !target.starts_with('/') {
-        return Err(bad("the request target must be a path"));
+        return Err(Refusal::bad("the request target must be a path"));
     }
     let headers = &*request.headers;
     let is_upgrade =
         has_token(headers, "upgrade", "websocket") && has_token(headers, "connection", "upgrade");
     if !is_upgrade {
-        let extra = "Upgrade: websocket\r\n";
-        return Err(("426 Upgrade Required", extra, "this is a voice server: it speaks WebSocket"));
+        let line = "this is a voice server: it speaks WebSocket";
+        return Err(Refusal::upgrade("Upgrade: websocket\r\n", line));
     }
     if the_only(headers, "sec-websocket-version") != Some(b"13") {
-        let extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-        return Err(("426 Upgrade Required", extra, "only WebSocket version 13 is served"));
+        let headers = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        return Err(Refusal::upgrade(headers, "only WebSocket version 13 is served"));
     }
     let key = the_only(headers, "sec-websocket-key")
         .filter(|key| BASE64.decode(key).is_ok_and(|decoded| decoded.len() == 16))
-        .ok_or_else(|| bad("Sec-WebSocket-Key is missing or not 16 bytes in base64"))?;
+        .ok_or(Refusal::bad("Sec-WebSocket-Key is missing or not 16 bytes in base64"))?;
     let client = proxies.map(|proxies| {
         let name = match proxies.client_address {
             ClientAddress::Forwarded => forwarded::FORWARDED,

@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::{Context, Result, bail};
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket};
+use lvsp_core::client::{ChatEvent, ChatServer, Connected as _, Role as _, Ticket};
 use lvsp_core::ids::{ChannelId, GuildId, UserId};
 use lvsp_core::reasons::CloseReason;
 use lvsp_core::time::Timestamp;

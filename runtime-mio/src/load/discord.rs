@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lvsp_core::client::{VoiceClient, VoiceEvent};
+use lvsp_core::client::{Connected as _, Role as _, VoiceClient, VoiceEvent};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::time::Timestamp;
 use lvsp_core::wire::gateway::Version;

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_says_nothing() {
+    fn without_speakers_nothing_is_due() {
         assert_eq!(play(0, false, 1_000), []);
     }
 }

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_in_lines() {
+    fn the_table_has_a_line_for_each_figure() {
         let table = report().table();
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines[0], "load      6 members in 1 channel, 2 speakers, payload opus, a_mode");

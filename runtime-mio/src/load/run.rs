@@ -39,11 +39,13 @@ pub trait Swarm {
     /// Why somebody cannot, and what to do about it.
     fn join(&mut self, joined: &mut dyn FnMut(usize)) -> Result<()>;
 
-    /// Says that the first `speakers` will talk.
+    /// Says that the first `speakers` will talk, where that is said.
     ///
     /// # Errors
     /// When a connection broke.
-    fn announce(&mut self, speakers: usize) -> Result<()>;
+    fn announce(&mut self, _speakers: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// From now on nobody reads what arrives over UDP.
     ///
@@ -65,11 +67,13 @@ pub trait Swarm {
         heard: &mut dyn FnMut(usize, Timestamp, &[u8]),
     ) -> Result<()>;
 
-    /// Leaves the server as it was.
+    /// Leaves the server as it was, where something stays behind otherwise.
     ///
     /// # Errors
     /// When a connection broke.
-    fn leave(&mut self) -> Result<()>;
+    fn leave(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What to do.

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_apart() {
+    fn equal_numbers_on_different_lanes_are_no_repetition() {
         let mut tally = tally();
         for (listener, speaker) in [(2, 0), (4, 0), (0, 2), (4, 2), (3, 1)] {
             hear(&mut tally, listener, speaker, 7, 15);

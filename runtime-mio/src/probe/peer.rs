@@ -3,20 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
-use lvsp_core::reasons::CloseReason;
+use lvsp_core::client::{ChatEvent, ChatServer, Connected, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::time::Timestamp;
-use lvsp_core::transport::{Stage, TlsFailure};
 use mio::{Registry, Token};
 
-use crate::peers::{Connection, Role};
+use crate::peers::Connection;
 
-/// What both roles tell of a connection.
-pub(super) trait Connected: Role {
-    fn stage(&self) -> Stage;
-    fn is_greeted(&self) -> bool;
-    fn failure(&self) -> Option<CloseReason>;
-    fn tls_failure(&self) -> Option<&TlsFailure>;
+/// A role that tells a probe what it heard.
+pub(super) trait Telling: Connected {
     /// Takes what happened, until there is nothing more.
     fn take_events(&mut self, news: &mut News);
 }
@@ -45,7 +39,7 @@ pub(super) struct Peer<R> {
     pub(super) broken: Option<io::Error>,
 }
 
-impl<R: Connected> Peer<R> {
+impl<R: Telling> Peer<R> {
     /// Begins to connect.
     pub(super) fn open(
         role: R,
@@ -90,23 +84,7 @@ impl<R: Connected> Peer<R> {
     }
 }
 
-impl Connected for ChatServer {
-    fn stage(&self) -> Stage {
-        self.stage()
-    }
-
-    fn is_greeted(&self) -> bool {
-        self.is_greeted()
-    }
-
-    fn failure(&self) -> Option<CloseReason> {
-        self.failure()
-    }
-
-    fn tls_failure(&self) -> Option<&TlsFailure> {
-        self.tls_failure()
-    }
-
+impl Telling for ChatServer {
     fn take_events(&mut self, news: &mut News) {
         while let Some(event) = self.poll_event() {
             match event {
@@ -127,23 +105,7 @@ impl Connected for ChatServer {
     }
 }
 
-impl Connected for VoiceClient {
-    fn stage(&self) -> Stage {
-        self.stage()
-    }
-
-    fn is_greeted(&self) -> bool {
-        self.is_greeted()
-    }
-
-    fn failure(&self) -> Option<CloseReason> {
-        self.failure()
-    }
-
-    fn tls_failure(&self) -> Option<&TlsFailure> {
-        self.tls_failure()
-    }
-
+impl Telling for VoiceClient {
     fn take_events(&mut self, news: &mut News) {
         while let Some(event) = self.poll_event() {
             match event {

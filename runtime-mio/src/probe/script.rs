@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lvsp_core::client::{ChatServer, Ticket, VoiceClient};
+use lvsp_core::client::{ChatServer, Role as _, Ticket, VoiceClient};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::Stage as Reached;
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::gateway::Version;
-use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
+use lvsp_core::wire::lvsp::VoiceRequest;
 
 use super::explain::{self, Failure, Listener, Route};
 use super::peer::Peer;
@@ -131,14 +131,7 @@ impl<'a> Script<'a> {
     fn place(&mut self, of: &'static str, user: UserId) -> Passed<(Ticket, String)> {
         self.since = clock::now();
         if let (Some(chat), Some(channel_id)) = (&mut self.stage.chat, ChannelId::new(CHANNEL)) {
-            chat.role.place(VoiceRequest {
-                user_id: user,
-                channel_id,
-                guild_id: None,
-                session_id: None,
-                token: None,
-                flags: VoiceFlagsUpdate::default(),
-            });
+            chat.role.place(VoiceRequest::new(user, channel_id));
         }
         let end = self.since + PATIENCE;
         while clock::now() < end {

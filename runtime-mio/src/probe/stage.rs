@@ -9,7 +9,7 @@ use lvsp_core::client::{ChatServer, VoiceClient};
 use lvsp_core::time::Timestamp;
 use mio::{Events, Poll, Registry, Token};
 
-use super::peer::{Connected, Peer};
+use super::peer::{Peer, Telling};
 use crate::clock;
 use crate::peers::Socket;
 
@@ -48,7 +48,7 @@ pub(super) struct Stage {
 }
 
 /// A role that has its place among the sockets.
-pub(super) trait Seated: Connected + Sized {
+pub(super) trait Seated: Telling + Sized {
     /// The connection of this role, or of the role's instance of this number.
     fn find(stage: &mut Stage, at: usize) -> Option<&mut Peer<Self>>;
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use lvsp_core::client::{ChatEvent, ChatServer, Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
@@ -156,14 +156,8 @@ impl Chat {
         session_id: Option<Secret>,
         token: Option<Secret>,
     ) -> Ticket {
-        self.role.place(VoiceRequest {
-            user_id: user,
-            channel_id: ChannelId::new(channel).expect("not zero"),
-            guild_id: None,
-            session_id,
-            token,
-            flags: VoiceFlagsUpdate::default(),
-        });
+        let plain = VoiceRequest::new(user, ChannelId::new(channel).expect("not zero"));
+        self.role.place(VoiceRequest { session_id, token, ..plain });
         self.wait("a voice state", |event| {
             let ChatEvent::VoiceState(info) = event else { return None };
             let (session_id, token) = (info.session_id, info.token?);

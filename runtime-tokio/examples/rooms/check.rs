@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lvsp_tokio::lvsp_core::client::{Ticket, VoiceClient, VoiceEvent};
+use lvsp_tokio::lvsp_core::client::{Role as _, Ticket, VoiceClient, VoiceEvent};
 use lvsp_tokio::lvsp_core::crypto::mode::Mode;
 use lvsp_tokio::lvsp_core::entropy::SeededEntropy;
 use lvsp_tokio::lvsp_core::ids::UserId;

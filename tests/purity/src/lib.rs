@@ -1,7 +1,7 @@
 //! Links a server, a relay and both client roles into one WebAssembly module. Whatever they need
 //! of the world outside would stand in its import section; `scripts/purity.sh` looks there.
 
-use lvsp_core::client::ChatServer;
+use lvsp_core::client::{ChatServer, Role as _};
 use lvsp_core::config::{Config, MediaConfig};
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::RelayId;

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use lvsp_core::crypto::cipher::{Cipher, MediaKey};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::time::Timestamp;
-use lvsp_mio::clock;
 use lvsp_mio::load::{Ears, Reading, Swarm};
 
+use super::pass;
 use crate::forwarder::{HELLO, key};
 
 const MODE: Mode = Mode::Aes256GcmRtpSize;
@@ -61,16 +61,9 @@ impl Swarm for Forwarded {
                 let number = u32::try_from(at)?.to_le_bytes();
                 self.ears.send(at, &[number, HELLO].concat(), self.server)?;
             }
-            let until = clock::now() + PAUSE;
-            while clock::now() < until {
-                self.turn(until, &mut |_, _, _| ())?;
-            }
+            pass(self, PAUSE)?;
         }
         joined(self.members.len());
-        Ok(())
-    }
-
-    fn announce(&mut self, _: usize) -> Result<()> {
         Ok(())
     }
 
@@ -101,10 +94,6 @@ impl Swarm for Forwarded {
                 heard(at, when, opened.plaintext);
             }
         })?;
-        Ok(())
-    }
-
-    fn leave(&mut self) -> Result<()> {
         Ok(())
     }
 }

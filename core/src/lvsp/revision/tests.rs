@@ -25,7 +25,7 @@ fn data(kind: u32, data: &str) -> String {
 
 // Clauses: L5.6
 #[test]
-fn what_decides_the_revision() {
+fn the_first_order_with_one_meaning_decides_the_revision() {
     const LITECORD: Dialect = Dialect::Litecord { assign: false };
     let user = r#"{"user_id":"7","channel_id":"5"}"#;
     for (text, dialect) in [
@@ -140,7 +140,7 @@ fn voice(here: bool, full: bool) -> News {
 
 // Clauses: L5.1, L5.2, L5.3
 #[test]
-fn news_in_the_form_of_each_revision() {
+fn news_take_the_form_of_each_revision() {
     const FLAGS: &str =
         r#""deaf":false,"mute":true,"self_deaf":false,"self_mute":false,"suppress":false"#;
     let assign = r#"1,"data":{"channel_id":"5","token":"t","bitrate":64000}"#.to_owned();

@@ -101,6 +101,22 @@ pub struct VoiceRequest {
     pub flags: VoiceFlagsUpdate,
 }
 
+impl VoiceRequest {
+    /// A user in a channel without a guild, with secrets that the voice server makes, and neither
+    /// muted nor deafened.
+    #[must_use]
+    pub fn new(user_id: UserId, channel_id: ChannelId) -> Self {
+        Self {
+            user_id,
+            channel_id,
+            guild_id: None,
+            session_id: None,
+            token: None,
+            flags: VoiceFlagsUpdate::default(),
+        }
+    }
+}
+
 /// The flags of a voice state, as far as stated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct VoiceFlagsUpdate {

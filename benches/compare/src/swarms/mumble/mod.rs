@@ -12,6 +12,7 @@ use lvsp_core::time::Timestamp;
 use lvsp_mio::clock;
 use lvsp_mio::load::{Ears, Reading, Swarm};
 
+use super::pass;
 use control::Control;
 use voice::Crypt;
 
@@ -98,15 +99,8 @@ impl Swarm for Mumble {
         }
         for _ in 0..PINGS {
             self.ping()?;
-            let until = clock::now() + PAUSE;
-            while clock::now() < until {
-                self.turn(until, &mut |_, _, _| ())?;
-            }
+            pass(self, PAUSE)?;
         }
-        Ok(())
-    }
-
-    fn announce(&mut self, _: usize) -> Result<()> {
         Ok(())
     }
 

@@ -1,16 +1,18 @@
-//! The voice server's process: the core, its queues, and two threads that take turns when they like.
+//! The voice server's process: the core, its queues, and threads that take turns when they like.
+//!
+//! Here: the process and its control thread. The media threads are in `stations`, what is configured
+//! in `configure`.
+
+mod configure;
+mod stations;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::time::Duration;
 
-use lvsp_core::config::{Config, ControlAuth, ControlClient, MediaConfig, Proxies, Revision};
-use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::ids::{ConnId, RelayId};
-use lvsp_core::limits::{Limits, Millis};
-use lvsp_core::media::command::{RelayCommand, RelayEvent};
-use lvsp_core::media::{Filled, Handovers, Relay, TransmitBatch};
+use lvsp_core::limits::Limits;
+use lvsp_core::media::TransmitBatch;
+use lvsp_core::media::command::RelayEvent;
 use lvsp_core::memory::Ceiling;
 use lvsp_core::output::{Event, Output, Shutdown};
 use lvsp_core::server::Server;
@@ -19,17 +21,12 @@ use crate::Gauge;
 use crate::dice::Dice;
 use crate::kit::{self, Kit, SECOND, Who};
 use crate::network::{Piece, Way, Wire};
-use crate::oracle::{Accepted, Oracle};
-use crate::plan::Knobs;
+use configure::configure;
+use stations::{Inbox, Station};
+
+pub(crate) use stations::PORT;
 
 pub(crate) const SECRET: &str = "a-shared-secret-of-the-simulated-world";
-
-/// Of the first relay; the others have the next ones.
-pub(crate) const PORT: u16 = 50_000;
-/// Datagrams that the system holds for a media thread; what comes on top is lost.
-const SOCKET: usize = 256;
-/// Datagrams that a media thread takes in a turn.
-const BUDGET: usize = 64;
 
 #[derive(Debug)]
 enum Input {
@@ -52,24 +49,6 @@ impl Busy {
         }
         self
     }
-}
-
-/// A relay, its queue and its socket.
-struct Station {
-    relay: Relay,
-    commands: VecDeque<RelayCommand>,
-    socket: VecDeque<(SocketAddr, Vec<u8>)>,
-    stalled: u64,
-    /// When its next turn is due, so that none is asked for twice.
-    due: Option<u64>,
-}
-
-/// What waits for a relay of what others hand to it.
-#[derive(Default)]
-struct Inbox {
-    list: Handovers,
-    /// Who said each of them, in order, and where that was.
-    accepted: VecDeque<Accepted>,
 }
 
 pub(crate) struct Host {
@@ -107,13 +86,7 @@ impl Host {
         #[expect(clippy::expect_used, reason = "knobs stay within the legal ranges")]
         let server =
             Server::new(config, Box::new(entropy), kit.timestamp()).expect("it can be served");
-        let station = |id| Station {
-            relay: Relay::new(RelayId(id), &limits, media),
-            commands: VecDeque::new(),
-            socket: VecDeque::new(),
-            stalled: 0,
-            due: None,
-        };
+        let station = |id| Station::new(RelayId(id), &limits, media);
         Self {
             server,
             stations: (0u16..).take(relays).map(station).collect(),
@@ -152,26 +125,8 @@ impl Host {
         self.wake_server(kit);
     }
 
-    pub(crate) fn take_datagram(
-        &mut self,
-        kit: &mut Kit,
-        (from, to): (SocketAddr, SocketAddr),
-        bytes: Vec<u8>,
-    ) {
-        let at = usize::from(to.port().wrapping_sub(PORT));
-        let Some(station) = self.stations.get_mut(at) else { return };
-        if station.socket.len() < SOCKET {
-            station.socket.push_back((from, bytes));
-        }
-        self.wake_relay(kit, at);
-    }
-
     pub(crate) fn stall_server(&mut self, until: u64) {
         self.server_stalled = self.server_stalled.max(until);
-    }
-
-    pub(crate) fn stall_relay(&mut self, until: u64) {
-        self.stations.iter_mut().for_each(|station| station.stalled = station.stalled.max(until));
     }
 
     /// Somebody has read, so there is room to write.
@@ -202,16 +157,6 @@ impl Host {
         if self.server_due.is_none_or(|due| at < due) {
             self.server_due = Some(at);
             kit.agenda.add(at, kit::Event::ServerTurn);
-        }
-    }
-
-    fn wake_relay(&mut self, kit: &mut Kit, relay: usize) {
-        let lag = self.dice.exponential(kit.knobs.relay_lag_us);
-        let Some(station) = self.stations.get_mut(relay) else { return };
-        let at = (kit.now + lag).max(station.stalled);
-        if station.due.is_none_or(|due| at < due) {
-            station.due = Some(at);
-            kit.agenda.add(at, kit::Event::RelayTurn(relay));
         }
     }
 
@@ -377,89 +322,6 @@ impl Host {
         }
     }
 
-    // --- the media threads ---
-
-    /// What it sends: to which address, and what.
-    pub(crate) fn relay_turn(&mut self, kit: &mut Kit, at: usize) -> Vec<(SocketAddr, Vec<u8>)> {
-        let Some(station) = self.stations.get_mut(at) else { return Vec::new() };
-        if station.due.is_none_or(|due| due > kit.now) {
-            return Vec::new(); // an earlier turn has done it
-        }
-        station.due = None;
-        if kit.now < station.stalled {
-            self.wake_relay(kit, at);
-            return Vec::new();
-        }
-        let now = kit.timestamp();
-        // The rule: a batch first, then every command that is queued, then the batch.
-        let taken: Vec<_> = station.socket.drain(..station.socket.len().min(BUDGET)).collect();
-        std::mem::swap(&mut self.taken, &mut self.inboxes[at]);
-        for command in std::mem::take(&mut self.stations[at].commands) {
-            self.core(|_, stations| stations[at].relay.handle_command(now, command));
-        }
-        let mut sent = Vec::new();
-        for (from, mut bytes) in taken {
-            self.handle_datagram(kit, at, (from, &mut bytes), &mut sent);
-        }
-        self.handle_handovers(kit, at, &mut sent);
-        let mut news = false;
-        while let Some(event) = self.core(|_, stations| stations[at].relay.poll_event()) {
-            self.inbox.push_back(Input::Relay(self.stations[at].relay.id(), event));
-            news = true;
-        }
-        if news {
-            self.wake_server(kit);
-        }
-        if !self.stations[at].socket.is_empty() {
-            self.wake_relay(kit, at);
-        }
-        sent
-    }
-
-    fn handle_datagram(
-        &mut self,
-        kit: &mut Kit,
-        at: usize,
-        (from, bytes): (SocketAddr, &mut [u8]),
-        sent: &mut Vec<(SocketAddr, Vec<u8>)>,
-    ) {
-        kit.oracle.received(from, bytes.len());
-        let accepted = kit.oracle.accepted(rtp_ssrc(bytes));
-        let mut fanout = self.stations[at].relay.handle_datagram(kit.timestamp(), from, bytes);
-        let mut others = Vec::new();
-        if let Some((to, handover)) = fanout.take_handover() {
-            for relay in to.iter() {
-                let inbox = &mut self.inboxes[usize::from(relay.0)];
-                if inbox.list.push(&handover) {
-                    inbox.accepted.push_back(accepted);
-                }
-                others.push(usize::from(relay.0));
-            }
-        }
-        let fill = |batch: &mut TransmitBatch| fanout.fill(batch);
-        send(fill, &mut self.batch, (&mut kit.oracle, accepted), sent);
-        drop(fanout);
-        for relay in others {
-            self.wake_relay(kit, relay);
-        }
-    }
-
-    fn handle_handovers(
-        &mut self,
-        kit: &mut Kit,
-        at: usize,
-        sent: &mut Vec<(SocketAddr, Vec<u8>)>,
-    ) {
-        let now = kit.timestamp();
-        let Self { taken: Inbox { list, accepted }, stations, batch, .. } = self;
-        while let (Some(handover), Some(accepted)) = (list.take(), accepted.pop_front()) {
-            let mut fanout = stations[at].relay.handle_handover(now, &handover);
-            let (before, fill) = (sent.len(), |batch: &mut TransmitBatch| fanout.fill(batch));
-            send(fill, batch, (&mut kit.oracle, accepted), sent);
-            kit.oracle.carried += (sent.len() - before) as u64;
-        }
-    }
-
     /// What is left when everybody has gone (I6).
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let census = self.server.census();
@@ -480,87 +342,5 @@ impl Host {
             .filter(|(_, size)| *size > 0)
             .map(|(what, size)| format!("{size} {what}"))
             .collect()
-    }
-}
-
-/// Fills and empties the batch until everything is sent.
-fn send(
-    mut fill: impl FnMut(&mut TransmitBatch) -> Filled,
-    batch: &mut TransmitBatch,
-    (oracle, accepted): (&mut Oracle, Accepted),
-    sent: &mut Vec<(SocketAddr, Vec<u8>)>,
-) {
-    loop {
-        let filled = fill(batch);
-        for copy in batch.entries() {
-            oracle.sent(accepted, copy.leg, copy.address, copy.bytes);
-            sent.push((copy.address, copy.bytes.to_vec()));
-        }
-        batch.clear();
-        if filled == Filled::Done {
-            return;
-        }
-    }
-}
-
-fn rtp_ssrc(bytes: &[u8]) -> Option<u32> {
-    let rtp = bytes.first()? >> 6 == 2;
-    let ssrc = bytes.get(8..12)?.try_into().ok()?;
-    rtp.then_some(u32::from_be_bytes(ssrc))
-}
-
-fn configure(knobs: &Knobs) -> Config {
-    let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    // What is written at once has to fit in what may wait.
-    let at_once = |value: u64| small(value.min(knobs.outbound_bytes / 2));
-    #[expect(clippy::expect_used, reason = "a constant")]
-    let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
-    let mut client = ControlClient::new("default".to_owned(), secret);
-    client.auth = ControlAuth::Hmac;
-    client.revision = match knobs.revision {
-        0 => Revision::Draft,
-        1 => Revision::Litecord,
-        _ => Revision::Document,
-    };
-    Config {
-        control_clients: vec![client],
-        control_grace: Duration::from_secs(knobs.grace_s),
-        gateway_endpoint: "voice.example.org:443".to_owned(),
-        relays: (PORT..)
-            .take(small(knobs.relays.max(1)))
-            .map(|port| SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), port))
-            .collect(),
-        old_versions: false,
-        proxies: Proxies::default(),
-        media: MediaConfig::default(),
-        drain: Duration::from_secs(knobs.drain_s),
-        limits: Limits {
-            // As many as this world needs, so that the memory ceiling is near.
-            sessions: 16,
-            connections: 128,
-            channels: 8,
-            voice_states: 16,
-            members_per_channel: 16,
-            legs_per_relay: 2,
-            credentials_total_bytes: 65_536,
-            resume_messages: small(knobs.resume_messages),
-            resume_bytes: at_once(knobs.resume_bytes),
-            replay_total_bytes: small(knobs.replay_total_bytes),
-            resume_window_ms: Millis(knobs.resume_window_ms),
-            outbound_bytes: small(knobs.outbound_bytes),
-            outbound_age_ms: Millis(knobs.outbound_age_ms),
-            outbound_total_bytes: small(knobs.outbound_total_bytes),
-            reservation_ms: Millis(knobs.reservation_ms),
-            unauthenticated: small(knobs.unauthenticated),
-            control_replay_messages: small(knobs.control_replay_messages),
-            control_replay_bytes: small(knobs.control_replay_bytes),
-            control_replay_ms: Millis(knobs.control_replay_ms),
-            control_dump_bytes: at_once(knobs.control_dump_bytes),
-            reconcile_ms: Millis(knobs.reconcile_ms),
-            tombstone_ms: Millis(knobs.tombstone_ms),
-            gather_above_members: small(knobs.gather_above_members),
-            key_soft_packets: knobs.key_soft_packets,
-            ..Limits::default()
-        },
     }
 }

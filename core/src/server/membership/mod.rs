@@ -4,139 +4,20 @@
 //! is keyed by the chat server that owns it, so that two chat servers may use equal ids.
 //! Invariant between calls: every member is in exactly one room and under each of its index keys.
 
+mod member;
+mod room;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
 
-use super::spread::Legs;
 use crate::crypto::auth;
-use crate::gateway::roster::Roster;
 use crate::gateway::session::Session;
-use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RelayId, RelaySet, RoomId, UserId};
-use crate::media::command::Permissions;
+use crate::ids::{ChannelId, ControlId, GuildId, MemberId, RoomId, UserId};
 use crate::slab::Slab;
-use crate::time::Timestamp;
-use crate::wire::lvsp::VoiceFlags;
 use crate::wire::secret::Secret;
 
-/// A channel of one chat server.
-#[derive(Debug)]
-pub(super) struct Room {
-    pub(super) client: ControlId,
-    pub(super) channel: ChannelId,
-    pub(super) guild: Option<GuildId>,
-    pub(super) bitrate: u32,
-    /// What its voice clients may present in place of their voice state's token.
-    pub(super) token: Secret,
-    /// Its home: where its legs are as long as they are not too many.
-    pub(super) relay: RelayId,
-    /// In the order in which they were placed.
-    pub(super) members: Vec<MemberId>,
-    /// Whether the chat server stated it since it last identified.
-    pub(super) confirmed: bool,
-    /// What is known of its voice clients, while it has members.
-    crowd: Option<Box<Crowd>>,
-}
-
-/// What a channel's voice clients know and are yet to be told.
-#[derive(Debug, Default)]
-pub(super) struct Crowd {
-    /// Who came and went, in a large channel.
-    pub(super) gathered: Gathered,
-    pub(super) roster: Roster,
-    /// Where they are served.
-    pub(super) legs: Legs,
-}
-
-impl Room {
-    /// A channel without members, as it was stated.
-    pub(super) fn new(
-        client: ControlId,
-        channel: ChannelId,
-        guild: Option<GuildId>,
-        (bitrate, token, relay): (u32, Secret, RelayId),
-    ) -> Self {
-        let members = Vec::new();
-        Self {
-            client,
-            channel,
-            guild,
-            bitrate,
-            token,
-            relay,
-            members,
-            confirmed: true,
-            crowd: None,
-        }
-    }
-
-    /// The relays that have legs of it.
-    pub(super) fn relays(&self) -> RelaySet {
-        self.crowd.as_ref().map_or(RelaySet::EMPTY, |crowd| crowd.legs.relays())
-    }
-
-    pub(super) fn crowd(&mut self) -> &mut Crowd {
-        self.crowd.get_or_insert_default()
-    }
-}
-
-/// Arrivals and departures that are told together.
-#[derive(Debug, Default)]
-pub(super) struct Gathered {
-    pub(super) came: BTreeSet<UserId>,
-    pub(super) went: BTreeSet<UserId>,
-}
-
-/// A user whom a chat server placed in a channel: what LVSP calls a voice state.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) client: ControlId,
-    pub(super) room: RoomId,
-    pub(super) user: UserId,
-    pub(super) guild: Option<GuildId>,
-    pub(super) session_id: Secret,
-    pub(super) token: Secret,
-    pub(super) flags: VoiceFlags,
-    pub(super) confirmed: bool,
-    /// After the client sent too many messages: no session begins before.
-    pub(super) calm_until: Timestamp,
-    /// The voice client's session, once it identified.
-    pub(super) session: Option<Box<Session>>,
-}
-
-impl Member {
-    fn credential_bytes(&self) -> usize {
-        self.session_id.len() + self.token.len()
-    }
-
-    /// What the media plane enforces.
-    pub(super) const fn permissions(&self) -> Permissions {
-        Permissions {
-            speak: self.may_speak() && !self.flags.self_mute,
-            hear: !self.flags.deaf && !self.flags.self_deaf,
-        }
-    }
-
-    /// Whether others should know this user's SSRC: everyone but those who are kept silent.
-    pub(super) const fn may_speak(&self) -> bool {
-        !self.flags.mute && !self.flags.suppress
-    }
-}
-
-/// Where a user can be only once: in a guild, or in a call that stands for itself.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Scope {
-    Guild(GuildId),
-    Channel(ChannelId),
-}
-
-impl Scope {
-    /// The first in order; the start of a range.
-    const MIN: Self = Self::Guild(GuildId::MIN);
-
-    pub(super) fn of(guild: Option<GuildId>, channel: ChannelId) -> Self {
-        guild.map_or(Self::Channel(channel), Self::Guild)
-    }
-}
+pub(super) use member::{Member, Scope};
+pub(super) use room::{Crowd, Gathered, Room};
 
 /// All rooms and members.
 #[derive(Debug, Default)]
@@ -152,6 +33,15 @@ pub(super) struct Membership {
     by_session: BTreeSet<(u64, MemberId)>,
     /// Bytes of all session ids and tokens.
     credential_bytes: usize,
+}
+
+/// Why an Identify means nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mismatch {
+    /// The user is not placed there, or not yet.
+    Unknown,
+    /// The user is, and has other secrets.
+    Secrets,
 }
 
 impl Membership {
@@ -357,23 +247,22 @@ impl Membership {
         })
     }
 
-    /// The member whom an Identify means, by its secrets; `Err(true)` when the user is known there
-    /// but the secrets are wrong, `Err(false)` when nobody of that name is.
+    /// The member whom an Identify means, by its secrets.
     pub(super) fn identify(
         &self,
         server_id: u64,
         user: UserId,
         session_id: &Secret,
         token: &Secret,
-    ) -> Result<MemberId, bool> {
+    ) -> Result<MemberId, Mismatch> {
         let mut candidates = self
             .by_server
             .range((server_id, user, MemberId::MIN)..)
             .take_while(|(server, of, _)| (*server, *of) == (server_id, user))
             .map(|(_, _, id)| *id)
             .peekable();
-        candidates.peek().ok_or(false)?;
-        self.matching(candidates, session_id, token).ok_or(true)
+        candidates.peek().ok_or(Mismatch::Unknown)?;
+        self.matching(candidates, session_id, token).ok_or(Mismatch::Secrets)
     }
 
     /// The member whom a Resume means.
@@ -485,146 +374,4 @@ fn digest(session_id: &Secret) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const CLIENT: ControlId = ControlId(0);
-
-    fn member(room: RoomId, user: u64, guild: Option<GuildId>, session_id: u8) -> Member {
-        Member {
-            client: CLIENT,
-            room,
-            user: UserId::new(user).expect("not zero"),
-            guild,
-            session_id: secret(session_id),
-            token: Secret::from("token"),
-            flags: VoiceFlags::default(),
-            confirmed: true,
-            calm_until: Timestamp::ZERO,
-            session: None,
-        }
-    }
-
-    fn secret(number: u8) -> Secret {
-        Secret::new(number.to_string())
-    }
-
-    fn room(channel: u64, guild: Option<GuildId>) -> Room {
-        Room {
-            client: CLIENT,
-            channel: ChannelId::new(channel).expect("not zero"),
-            guild,
-            bitrate: 64_000,
-            token: Secret::from("another token"),
-            relay: RelayId(0),
-            members: Vec::new(),
-            confirmed: true,
-            crowd: None,
-        }
-    }
-
-    impl Membership {
-        /// Every member is in its room and under each of its keys, and nothing else is anywhere.
-        fn check(&self) {
-            for (id, member) in self.members.iter() {
-                let room = &self.rooms.get(member.room).expect("a member has a room");
-                let place = Scope::of(member.guild, room.channel);
-                assert!(room.members.contains(&id));
-                assert_eq!(self.member_of(member.client, member.user, place), Some(id));
-                assert!(self.by_session.contains(&(digest(&member.session_id), id)));
-                for server in server_ids(member.guild, room.channel) {
-                    assert!(self.by_server.contains(&(server, member.user, id)));
-                }
-            }
-            let members = self.members.len();
-            assert_eq!(self.by_user.len(), members);
-            assert_eq!(self.by_session.len(), members);
-            assert_eq!(
-                self.rooms.iter().map(|(_, room)| room.members.len()).sum::<usize>(),
-                members
-            );
-            let servers = self.members.iter().map(|(_, member)| {
-                let channel = self.rooms.get(member.room).expect("a member has a room").channel;
-                server_ids(member.guild, channel).count()
-            });
-            assert_eq!(self.by_server.len(), servers.sum::<usize>());
-            let held = self.members.iter().map(|(_, member)| member.credential_bytes());
-            let tokens = self.rooms.iter().map(|(_, room)| room.token.len());
-            assert_eq!(self.credential_bytes, held.chain(tokens).sum::<usize>());
-            assert_eq!(self.by_channel.len(), self.rooms.len());
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Place { user: u64, channel: usize, session_id: u8 },
-        Remove { user: u64, channel: usize },
-        Restate { user: u64, channel: usize, session_id: u8 },
-        NameGuild { channel: usize },
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let (user, channel) = (1..4_u64, 0..3_usize);
-        prop_oneof![
-            3 => (user.clone(), channel.clone(), 0..4_u8).prop_map(|(user, channel, session_id)| {
-                Step::Place { user, channel, session_id }
-            }),
-            2 => (user.clone(), channel.clone()).prop_map(|(user, channel)| {
-                Step::Remove { user, channel }
-            }),
-            2 => (user, channel.clone(), 0..4_u8).prop_map(|(user, channel, session_id)| {
-                Step::Restate { user, channel, session_id }
-            }),
-            1 => channel.prop_map(|channel| Step::NameGuild { channel }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn indexes_agree_with_members_after_any_history(
-            steps in prop::collection::vec(step(), 0..40),
-        ) {
-            let guild = GuildId::new(9);
-            let mut all = Membership::default();
-            // One channel of the guild from the start; the others may turn out to be of it.
-            let rooms = [(1, guild), (2, None), (3, None)]
-                .map(|(channel, guild)| all.add_room(room(channel, guild)));
-            for step in steps {
-                let find = |all: &Membership, user: u64, channel: usize| {
-                    let room = all.room(rooms[channel]).expect("no room goes");
-                    let user = UserId::new(user).expect("not zero");
-                    let here = |id: &MemberId| all.member(*id).is_some_and(|m| m.user == user);
-                    room.members.iter().copied().find(here)
-                };
-                match step {
-                    Step::Place { user, channel, session_id } => {
-                        let known = all.room(rooms[channel]).expect("no room goes");
-                        let (guild, id) = (known.guild, known.channel);
-                        let user_id = UserId::new(user).expect("not zero");
-                        let there = all.member_of(CLIENT, user_id, Scope::of(guild, id));
-                        if there.is_none() && find(&all, user, channel).is_none() {
-                            all.add_member(member(rooms[channel], user, guild, session_id));
-                        }
-                    }
-                    Step::Remove { user, channel } => {
-                        if let Some(id) = find(&all, user, channel) {
-                            all.remove_member(id);
-                        }
-                    }
-                    Step::Restate { user, channel, session_id } => {
-                        if let Some(id) = find(&all, user, channel) {
-                            all.set_credentials(id, secret(session_id), Secret::from("new"));
-                        }
-                    }
-                    Step::NameGuild { channel } => {
-                        all.room_mut(rooms[channel]).expect("no room goes").guild = guild;
-                        all.adopt_guild(rooms[channel]);
-                    }
-                }
-                all.check();
-            }
-        }
-    }
-}
+mod tests;
