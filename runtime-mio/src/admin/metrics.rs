@@ -327,7 +327,8 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions_and_no_label_names_a_user() {
-        let labels = ["version", "relay", "reason", "direction", "plane", "chat_server", "limit"];
+        let labels =
+            ["version", "relay", "reason", "direction", "plane", "chat_server", "limit", "outcome"];
         let mut names = BTreeSet::new();
         for family in families(&Snapshot::empty()) {
             let name = family.name;
