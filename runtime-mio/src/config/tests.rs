@@ -262,7 +262,13 @@ fn changed(text: &str, change: &Change) -> Option<String> {
         Place::Line { line, last, .. } => drop(lines.splice(line - 1..*last, new)),
         Place::Below { line, .. } => drop(lines.splice(line..line, new)),
         Place::End { .. } => lines.extend(new),
-        _ => return None,
+        Place::Within { .. }
+        | Place::NewFile
+        | Place::Environment
+        | Place::Shell
+        | Place::Unit
+        | Place::Zone
+        | Place::Proxy => return None,
     }
     Some(lines.join("\n"))
 }

@@ -397,21 +397,21 @@ mod tests {
     fn chains_that_do_not_lead_to_a_known_authority_are_told_apart() {
         let now = SystemTime::now();
         let made = made(90);
-        let judge = |pem: &str| worst(self::judge(&certificates(pem), &[], None, now));
-        let (severity, what) = judge(&made.certificate);
+        let judged = |pem: &str| worst(judge(&certificates(pem), &[], None, now));
+        let (severity, what) = judged(&made.certificate);
         assert!(severity == Severity::Warning && what.contains("does not know"), "{what}");
-        let (severity, what) = judge(&format!("{}{}", made.certificate, made.ca));
+        let (severity, what) = judged(&format!("{}{}", made.certificate, made.ca));
         assert!(severity == Severity::Warning && what.contains("private authority"), "{what}");
-        let (severity, what) = judge(&format!("{}{}", made.ca, made.certificate));
+        let (severity, what) = judged(&format!("{}{}", made.ca, made.certificate));
         assert!(severity == Severity::Error && what.contains("did not sign"), "{what}");
         // Of the same name, and not the one that signed.
         let other = Authority::new().unwrap();
-        let (severity, what) = judge(&format!("{}{}", made.certificate, other.certificate()));
+        let (severity, what) = judged(&format!("{}{}", made.certificate, other.certificate()));
         assert!(severity == Severity::Error && what.contains("do not lead to"), "{what}");
         let own = rcgen::generate_simple_self_signed(["voice.test".to_owned()]).unwrap();
-        let (severity, what) = judge(&own.cert.pem());
+        let (severity, what) = judged(&own.cert.pem());
         assert!(severity == Severity::Warning && what.contains("self-signed"), "{what}");
         let nonsense = CertificateDer::from(vec![1, 2, 3]);
-        assert_eq!(worst(self::judge(&[nonsense], &[], None, now)).0, Severity::Error);
+        assert_eq!(worst(judge(&[nonsense], &[], None, now)).0, Severity::Error);
     }
 }

@@ -41,9 +41,10 @@ pub(super) fn look(file: &File, now: SystemTime) -> Vec<Finding> {
     let target = format!("/?v=8&doctor={mark}");
     let dial = Dial { host, addresses: &addresses, target: &target };
     let listen = file.gateway.listen;
+    let bound = TcpListener::bind(listen);
+    let is_held = bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
     // A port of 0 is another one at each start: nothing leads there.
-    let listener = TcpListener::bind(listen).ok().filter(|_| listen.port() != 0);
-    let is_held = listener.is_none() && listen.port() != 0;
+    let listener = bound.ok().filter(|_| listen.port() != 0);
     let identity = file.certificate_files().ok().flatten().and_then(|files| files.read().ok());
     let seen = match &listener {
         Some(listener) if file.tls.off || identity.is_some() => {
@@ -57,7 +58,7 @@ pub(super) fn look(file: &File, now: SystemTime) -> Vec<Finding> {
         Ok(seen) => seen,
         Err(error) => {
             let mut findings = vec![nobody(file, port, &error)];
-            findings.extend(conclude(file));
+            findings.extend(if is_held { running::ask(file) } else { conclude(file) });
             return findings;
         }
     };

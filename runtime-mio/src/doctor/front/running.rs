@@ -1,5 +1,6 @@
 //! What a server that runs has seen of proxies, by its own admin plane.
 
+use lvsp_core::config::ClientAddress;
 use serde::Deserialize;
 
 use super::{PASS_ON, PROXIES, conclude, setting, word};
@@ -23,29 +24,43 @@ pub(super) struct Proxied {
 
 /// Asks it. Our own connection through the endpoint is among what it counted.
 pub(super) fn ask(file: &File) -> Option<Finding> {
-    // Without a proxy that is believed nothing is counted.
-    if file.gateway.trusted_proxies.is_empty() {
-        return conclude(file);
-    }
+    let is_named = !file.gateway.trusted_proxies.is_empty();
     let Some(listen) = file.admin.listen else {
-        return Some(Finding::ok(
-            PROXIES,
-            "a proxy in front may say where clients are; whether it does was not seen, because the \
-             server runs and has no admin.listen that could be asked",
-        ));
+        let why = "the server runs and has no admin.listen that could be asked";
+        return if is_named { Some(unseen(why)) } else { conclude(file) };
     };
     let answer = healthcheck::get(listen, "/v1/status");
     let status = answer.and_then(|body| Ok(serde_json::from_str::<Status>(&body)?));
     match status {
-        Ok(Status { proxied }) => Some(judge(file, proxied)),
-        Err(error) => {
-            let what = format!(
-                "a proxy in front may say where clients are; whether it does was not seen: \
-                 admin.listen = {listen} does not tell: {error:#}"
-            );
-            Some(Finding::ok(PROXIES, what))
-        }
+        Ok(Status { proxied }) if is_named => Some(judge(file, proxied)),
+        Ok(Status { proxied }) => unnamed(file, proxied).or_else(|| conclude(file)),
+        Err(error) if is_named => Some(unseen(&format!("{error:#}"))),
+        Err(_) => conclude(file),
     }
+}
+
+fn unseen(why: &str) -> Finding {
+    let what = "a proxy in front may say where clients are; whether it does was not seen";
+    Finding::ok(PROXIES, format!("{what}: {why}"))
+}
+
+/// Somebody begins as proxies do, and none is believed.
+pub(super) fn unnamed(file: &File, Proxied { refused, .. }: Proxied) -> Option<Finding> {
+    (refused > 0).then(|| {
+        let both = [
+            ("trusted_proxies", vec!["127.0.0.1/32"].into()),
+            ("client_address", word(ClientAddress::ProxyProtocol).into()),
+        ];
+        Finding::warning(
+            PROXIES,
+            format!(
+                "{refused} connections since the server started ended because they began with the \
+                 PROXY protocol, and no proxy is believed"
+            ),
+            "name the address that the proxy connects from, which stands in the server's log",
+            file.places.set_all("gateway", both),
+        )
+    })
 }
 
 /// What the counts mean.

@@ -58,4 +58,9 @@ fn what_a_running_server_counted_of_proxies_is_judged_by_the_worst() {
         assert_eq!(finding.severity, severity, "{finding:?}");
         assert!(finding.what.contains(said), "{finding:?}");
     }
+    let counted = |refused| Proxied { named: 0, silent: 0, refused };
+    assert_eq!(running::unnamed(&file, counted(0)), None);
+    let finding = running::unnamed(&file, counted(3)).unwrap();
+    assert!(finding.what.starts_with("3 connections"), "{finding:?}");
+    assert!(finding.changes[0].lines.contains(&"client_address = \"proxy-protocol\"".to_owned()));
 }
