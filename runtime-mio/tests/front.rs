@@ -89,10 +89,12 @@ fn examine(configuration: &str, about: &str, variables: &[(&str, &str)]) -> Vec<
     for finding in report["findings"].as_array().unwrap() {
         let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
         let changes = finding["changes"].as_array().cloned().unwrap_or_default();
-        let lines = changes.iter().flat_map(|change| change["lines"].as_array().unwrap());
+        let steps = changes.iter().flat_map(|change| change["steps"].as_array().unwrap());
+        let steps: Vec<_> = steps.collect();
+        let lines = steps.iter().flat_map(|step| step["lines"].as_array().unwrap());
         let lines: Vec<_> = lines.map(|line| line.as_str().unwrap().to_owned()).collect();
         assert_eq!(lines.is_empty(), text("severity") == "ok", "{finding}");
-        assert!(changes.iter().all(|change| change["place"].is_string()), "{finding}");
+        assert!(steps.iter().all(|step| step["place"].is_string()), "{finding}");
         if text("about") == about {
             found.push((text("severity"), text("what"), lines));
         }

@@ -5,9 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// Lines that mend something, as they are to be written.
+/// What mends something: everything of it is to be written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Change {
+    /// One place after the other; at least one.
+    pub steps: Vec<Step>,
+}
+
+/// Lines for one place, as they are to be written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Step {
     /// Where.
     #[serde(flatten)]
     pub place: Place,
@@ -64,7 +71,8 @@ pub enum Place {
 
 impl Change {
     fn at(place: Place, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { place, lines: lines.into_iter().map(Into::into).collect() }
+        let lines = lines.into_iter().map(Into::into).collect();
+        Self { steps: vec![Step { place, lines }] }
     }
 
     pub(super) fn one(place: Place, line: impl Into<String>) -> Self {
@@ -72,7 +80,7 @@ impl Change {
     }
 
     pub(super) fn many(place: Place, lines: Vec<String>) -> Self {
-        Self { place, lines }
+        Self::at(place, lines)
     }
 
     /// Commands.
@@ -95,15 +103,45 @@ impl Change {
         Self::one(Place::Proxy, setting)
     }
 
-    /// For people: the place, and the lines behind it or, if there are several, below it.
+    /// Something else that is to be written as well. At one place a header is not repeated.
     #[must_use]
-    pub fn text(&self, margin: &str) -> String {
-        if let [line] = &*self.lines {
-            return format!("{}: {line}", self.place);
+    pub fn and(mut self, other: Self) -> Self {
+        for step in other.steps {
+            match self.steps.iter_mut().find(|known| known.place == step.place) {
+                Some(known) => {
+                    let is_header = |line: &str| line.starts_with('[');
+                    let new = step.lines.into_iter();
+                    let new = new.filter(|line| !(is_header(line) && known.lines.contains(line)));
+                    let new: Vec<_> = new.collect();
+                    known.lines.extend(new);
+                }
+                None => self.steps.push(step),
+            }
         }
-        let mut text = format!("{}:", self.place);
-        for line in &self.lines {
-            let _ = write!(text, "\n{margin}    {line}");
+        self
+    }
+
+    /// Every line of it.
+    #[must_use]
+    pub fn lines(&self) -> Vec<&str> {
+        self.steps.iter().flat_map(|step| &step.lines).map(String::as_str).collect()
+    }
+
+    /// For people: each place, and the lines behind it or, if there are several, below it.
+    fn text(&self, margin: &str) -> String {
+        let mut text = String::new();
+        for (at, Step { place, lines }) in self.steps.iter().enumerate() {
+            if at > 0 {
+                let _ = write!(text, "\n{margin}and in ");
+            }
+            if let [line] = &**lines {
+                let _ = write!(text, "{place}: {line}");
+                continue;
+            }
+            let _ = write!(text, "{place}:");
+            for line in lines {
+                let _ = write!(text, "\n{margin}    {line}");
+            }
         }
         text
     }

@@ -205,8 +205,7 @@ impl Check<'_> {
                      address that they can send to; they accept no host name",
                     self.file.media.listen
                 );
-                let guess = self.file.likely_public_ip().unwrap_or(SOME_ADDRESS);
-                self.wrong("media.public_ip", what, guess.to_string());
+                self.note("media.public_ip", what, self.file.right_public_ip(None));
                 SOME_ADDRESS
             }
         }
@@ -360,8 +359,8 @@ fn of_options(file: &File, error: &BindError) -> Fault {
             set("media.relays", most.into())
         }
         ConfigError::RelayAddress(_) => {
-            let guess = file.likely_public_ip().unwrap_or(SOME_ADDRESS);
-            set("media.public_ip", guess.to_string().into())
+            let change = file.right_public_ip(file.media.public_ip);
+            Fault::new(&file.places, "media.public_ip", what.clone(), change)
         }
         ConfigError::DuplicateClient(name) => {
             let at = file.control.clients.iter().rposition(|client| client.name == *name);

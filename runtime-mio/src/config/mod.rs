@@ -38,7 +38,7 @@ use crate::runtime::Options;
 use crate::sockets::Addresses;
 
 pub(crate) use access::{grant, make_certificate, make_secret, mend, of_certbot};
-pub use change::{Change, Place};
+pub use change::{Change, Place, Step};
 pub(crate) use change::{alternatives, path_word};
 pub use fault::{Fault, Faults};
 pub use places::Places;
@@ -184,6 +184,14 @@ impl File {
         endpoint.map_or(SOME_HOST, |(host, _)| host)
     }
 
+    /// Gives `media.public_ip` the address that clients most likely reach this host at, if that is
+    /// another than `wrong`; otherwise dots stand for it: it is the router's, which nobody here knows.
+    pub(crate) fn right_public_ip(&self, wrong: Option<Ipv4Addr>) -> Change {
+        let right = self.likely_public_ip().filter(|right| Some(*right) != wrong);
+        let right = right.map_or_else(|| "...".to_owned(), |right| right.to_string());
+        self.places.set("media.public_ip", right)
+    }
+
     /// The address that clients most likely reach this host at: one of its interfaces, or what the
     /// endpoint's name resolves to.
     pub(crate) fn likely_public_ip(&self) -> Option<Ipv4Addr> {
@@ -218,11 +226,8 @@ impl File {
         }
         let path = check::usual_secret(client.map(|client| client.name.as_str()));
         let (plain, key) = (format!("{section}.secret"), format!("{section}.secret_file"));
-        let mut change = self.places.replace(&plain, &key, path.display().to_string());
-        // The file is to be made as well; in a remark, so that the lines can be taken as they are.
-        let make = make_secret(&path).lines;
-        change.lines.extend(make.iter().map(|line| format!("# {line}")));
-        change
+        let name = path.display().to_string();
+        self.places.replace(&plain, &key, name).and(make_secret(&path))
     }
 }
 

@@ -138,66 +138,49 @@ impl Places {
                 Change::many(Place::NewFile, vec![header(section), format!("{name} = {value}")])
             };
         };
-        let own = self.spots.get(key);
-        if let Some(Spot { line, last, form }) = own {
-            let place = Place::Line { file, line: *line, last: *last };
+        if let Some(Spot { line, last, form }) = self.spots.get(key) {
+            let (line, last) = (*line, *last);
             return match form {
-                Form::Key(written) => Change::one(place, format!("{written} = {value}")),
+                Form::Key(written) => {
+                    Change::one(Place::Line { file, line, last }, format!("{written} = {value}"))
+                }
                 Form::Header | Form::Dotted | Form::Inline => {
-                    let Place::Line { file, line, .. } = place else {
-                        return Change::shell([""; 0]);
-                    };
                     Change::one(Place::Within { file, line }, format!("{name} = {value}"))
                 }
             };
         }
-        match self.spots.get(section) {
-            Some(Spot { line, form: Form::Dotted, .. }) => {
-                let line = *line;
+        let Some(Spot { line, form, .. }) = self.spots.get(section) else {
+            let lines = vec![header(section), format!("{name} = {value}")];
+            return Change::many(Place::End { file }, lines);
+        };
+        let line = *line;
+        match form {
+            Form::Header | Form::Key(_) => {
+                Change::one(Place::Below { file, line }, format!("{name} = {value}"))
+            }
+            Form::Inline => Change::one(Place::Within { file, line }, format!("{name} = {value}")),
+            Form::Dotted => {
+                // Not into a list that begins there.
+                let keys = self.spots.iter().filter(|(key, spot)| {
+                    spot.line == line
+                        && key.strip_prefix(section).is_some_and(|k| k.starts_with('.'))
+                });
+                let line = keys.map(|(_, spot)| spot.last).max().unwrap_or(line);
                 Change::one(Place::Below { file, line }, format!("{section}.{name} = {value}"))
-            }
-            Some(Spot { line, form: Form::Inline, .. }) => {
-                Change::one(Place::Within { file, line: *line }, format!("{name} = {value}"))
-            }
-            Some(Spot { line, .. }) => {
-                Change::one(Place::Below { file, line: *line }, format!("{name} = {value}"))
-            }
-            None => {
-                let lines = vec![header(section), format!("{name} = {value}")];
-                Change::many(Place::End { file }, lines)
             }
         }
     }
 
-    /// Gives several keys of a section their values, in one paragraph with its header. Behind what
-    /// replaces a line stands which one.
+    /// Gives several keys of a section their values.
     #[must_use]
     pub fn set_all(
         &self,
         section: &str,
         values: impl IntoIterator<Item = (&'static str, toml::Value)>,
     ) -> Change {
-        let mut lines = vec![header(section)];
-        let mut is_given = false;
-        for (name, value) in values {
-            let spot = self.spots.get(&format!("{section}.{name}"));
-            let remark = spot.map_or_else(String::new, |spot| format!("  # line {}", spot.line));
-            is_given |= spot.is_some();
-            lines.push(format!("{name} = {value}{remark}"));
-        }
-        let Some(file) = self.file.clone() else { return Change::many(Place::NewFile, lines) };
-        match self.spots.get(section) {
-            Some(Spot { line, .. }) => {
-                let place = if is_given {
-                    Place::Line { file, line: *line, last: *line }
-                } else {
-                    lines.remove(0);
-                    Place::Below { file, line: *line }
-                };
-                Change::many(place, lines)
-            }
-            None => Change::many(Place::End { file }, lines),
-        }
+        let each =
+            values.into_iter().map(|(name, value)| self.set(&format!("{section}.{name}"), value));
+        each.reduce(Change::and).unwrap_or_else(|| Change::one(Place::NewFile, header(section)))
     }
 
     /// Takes a key out.

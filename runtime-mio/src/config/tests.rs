@@ -257,20 +257,58 @@ fn faults(text: &str) -> Vec<Fault> {
 /// A text with the change made; `None` where it is to be made elsewhere.
 fn changed(text: &str, change: &Change) -> Option<String> {
     let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-    let new = change.lines.iter().cloned();
-    match &change.place {
-        Place::Line { line, last, .. } => drop(lines.splice(line - 1..*last, new)),
-        Place::Below { line, .. } => drop(lines.splice(line..line, new)),
-        Place::End { .. } => lines.extend(new),
+    // From below upwards, so that the numbers of lines stay what they are.
+    let mut steps: Vec<_> = change.steps.iter().collect();
+    steps.sort_by_key(|step| match &step.place {
+        Place::Line { line, .. } | Place::Below { line, .. } => usize::MAX - line,
         Place::Within { .. }
+        | Place::End { .. }
         | Place::NewFile
         | Place::Environment
         | Place::Shell
         | Place::Unit
         | Place::Zone
-        | Place::Proxy => return None,
+        | Place::Proxy => 0,
+    });
+    let mut is_here = false;
+    for Step { place, lines: new } in steps {
+        let new = new.iter().cloned();
+        match place {
+            Place::Line { line, last, .. } => drop(lines.splice(line - 1..*last, new)),
+            Place::Below { line, .. } => drop(lines.splice(line..line, new)),
+            Place::End { .. } => lines.extend(new),
+            Place::Within { .. }
+            | Place::NewFile
+            | Place::Environment
+            | Place::Shell
+            | Place::Unit
+            | Place::Zone
+            | Place::Proxy => continue,
+        }
+        is_here = true;
     }
-    Some(lines.join("\n"))
+    is_here.then(|| lines.join("\n"))
+}
+
+#[test]
+fn several_keys_are_given_each_at_its_own_place() {
+    for (text, said) in [
+        ("[gateway]\nclient_address = \"forwarded\"\n", 2),
+        ("gateway.trusted_proxies = [\n\"10.0.0.0/8\",\n]\n", 2),
+        ("[gateway]\n", 1),
+        ("", 1),
+    ] {
+        let both = [
+            ("trusted_proxies", vec!["127.0.0.1/32"].into()),
+            ("client_address", "proxy-protocol".into()),
+        ];
+        let change = load(text, &[]).unwrap().places.set_all("gateway", both);
+        assert_eq!(change.steps.len(), said, "{change:?}");
+        let text = changed(text, &change).unwrap();
+        let gateway = load(&text, &[]).unwrap_or_else(|error| panic!("{text}: {error}")).gateway;
+        assert_eq!(gateway.trusted_proxies.len(), 1, "{text}");
+        assert_eq!(gateway.client_address, ClientAddress::ProxyProtocol, "{text}");
+    }
 }
 
 #[test]
@@ -384,13 +422,13 @@ fn what_is_to_be_written_is_taken_and_mends_what_it_is_for() {
 fn variables_are_mended_in_the_environment() {
     let variables = [("LVSP_MEDIA__RELAYS", "two"), ("LVSP_LIMITS__SESSION", "1")];
     let faults: Vec<_> = load("", &variables).unwrap_err().into_iter().collect();
-    let lines: Vec<_> = faults.iter().flat_map(|fault| &fault.changes[0].lines).collect();
+    let lines: Vec<_> = faults.iter().flat_map(|fault| fault.changes[0].lines()).collect();
     assert_eq!(lines, ["LVSP_MEDIA__RELAYS=1", "LVSP_LIMITS__SESSIONS=..."]);
     let variables = [("LVSP_TLS__OFF", "true"), ("LVSP_DRAIN__SECONDS", "100000")];
     let file = load(&format!("[control]\n{SECRET}[drain]\nseconds = 1\n"), &variables).unwrap();
     let fault = file.check().unwrap_err().into_iter().next().unwrap();
     assert_eq!(fault.place.as_deref(), Some("LVSP_DRAIN__SECONDS"));
-    assert_eq!(fault.changes[0].lines, ["LVSP_DRAIN__SECONDS=86400"]);
+    assert_eq!(fault.changes[0].lines(), ["LVSP_DRAIN__SECONDS=86400"]);
 }
 
 #[test]
@@ -398,7 +436,7 @@ fn text_that_is_no_toml_is_named_at_every_place() {
     let faults = faults("[control]\nlisten = \n[media]\nrelays = many\n");
     let places: Vec<_> = faults.iter().map(|fault| fault.place.clone().unwrap()).collect();
     assert!(places[0].ends_with(":2") && places[1].ends_with(":4"), "{faults:#?}");
-    assert_eq!(faults[0].changes[0].lines, ["listen = \"...\""]);
+    assert_eq!(faults[0].changes[0].lines(), ["listen = \"...\""]);
 }
 
 #[test]
@@ -410,7 +448,7 @@ fn a_file_that_cannot_be_read_is_told_with_what_to_do() {
     let absent = fault(Path::new("/nonexistent/lvsp.toml"));
     assert!(absent.what.contains("give its path with --config"), "{}", absent.what);
     let line = "env -u LVSP_CONFIG_FILE lvsp-mio print-config > /nonexistent/lvsp.toml";
-    assert_eq!(absent.changes[0].lines, [line]);
+    assert_eq!(absent.changes[0].lines(), [line]);
     let folder = fault(&std::env::temp_dir());
     assert!(folder.what.contains("it is a folder"), "{}", folder.what);
     let latin = Temporary::new("latin", "");

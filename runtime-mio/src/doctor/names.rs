@@ -105,11 +105,11 @@ mod tests {
         let elsewhere = judge(to("8.8.8.8"));
         assert_eq!(elsewhere.severity, Severity::Warning);
         assert!(elsewhere.what.contains("resolves to 8.8.8.8, and media.public_ip = 8.8.4.4"));
-        let lines: Vec<_> = elsewhere.changes.iter().flat_map(|change| &change.lines).collect();
+        let lines: Vec<_> = elsewhere.changes.iter().flat_map(|change| change.lines()).collect();
         assert_eq!(lines, ["a.test. 300 IN A 8.8.4.4", "LVSP_MEDIA__PUBLIC_IP=8.8.8.8"]);
         let nowhere = judge(Err("unknown".to_owned()));
         assert_eq!(nowhere.severity, Severity::Error);
-        assert_eq!(nowhere.changes[0].lines, ["a.test. 300 IN A 8.8.4.4"]);
+        assert_eq!(nowhere.changes[0].lines(), ["a.test. 300 IN A 8.8.4.4"]);
     }
 
     #[test]
@@ -118,10 +118,10 @@ mod tests {
         file.gateway.endpoint = Some("https://a.test/".to_owned());
         let finding = look(&file).remove(0);
         assert_eq!(finding.severity, Severity::Error);
-        assert_eq!(finding.changes[0].lines, ["LVSP_GATEWAY__ENDPOINT=a.test:8443"]);
+        assert_eq!(finding.changes[0].lines(), ["LVSP_GATEWAY__ENDPOINT=a.test:8443"]);
         file.gateway.endpoint = Some("127.0.0.1:9443".to_owned());
         let finding = look(&file).remove(0);
-        let lines: Vec<_> = finding.changes.iter().flat_map(|change| &change.lines).collect();
+        let lines: Vec<_> = finding.changes.iter().flat_map(|change| change.lines()).collect();
         assert_eq!(
             lines,
             ["LVSP_GATEWAY__LISTEN=127.0.0.1:9443", "LVSP_GATEWAY__ENDPOINT=127.0.0.1:8443"]

@@ -12,8 +12,6 @@ use crate::host;
 use crate::ports::{self, Format};
 
 const KEY: &str = "media.public_ip";
-/// Stands for an address that nobody can tell from here: that of the documents.
-const EXAMPLE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// Datagrams that are sent to oneself, and how long each is waited for.
 const TRIES: u32 = 3;
 const WAIT: Duration = Duration::from_millis(400);
@@ -27,8 +25,7 @@ pub(super) fn look(file: &File) -> Vec<Finding> {
         (None, _) => return Vec::new(),
     };
     let interfaces = host::addresses();
-    let right = file.likely_public_ip().unwrap_or(EXAMPLE).to_string();
-    let change = file.places.set(KEY, right);
+    let change = file.right_public_ip(Some(public));
     let finding = judge(public, listen.ip(), &interfaces, &change);
     if finding.severity == Severity::Error {
         return vec![finding];

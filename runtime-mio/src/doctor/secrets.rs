@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(findings[1].about, "control.client[1].secret");
         assert!(findings[1].what.starts_with("spacebar: the secret has 5 of 32"), "{findings:?}");
         let line = "secret_file = \"/etc/lvsp/spacebar-secret\"";
-        assert_eq!(findings[1].changes[0].lines[..2], ["[[control.client]]", line]);
+        assert_eq!(findings[1].changes[0].lines()[..2], ["[[control.client]]", line]);
     }
 }

@@ -167,16 +167,16 @@ mod tests {
         assert_eq!(finding.severity, Severity::Error);
         // Whoever holds it by the time of the hint is asked for anew, and here nobody does.
         assert!(finding.remedy.unwrap().contains("give gateway.listen another port"));
-        assert_eq!(finding.changes[0].lines, ["LVSP_GATEWAY__LISTEN=127.0.0.1:8443"]);
-        assert_eq!(finding.changes[1].lines, ["kill 7"]);
+        assert_eq!(finding.changes[0].lines(), ["LVSP_GATEWAY__LISTEN=127.0.0.1:8443"]);
+        assert_eq!(finding.changes[1].lines(), ["kill 7"]);
         let finding = judge("gateway.listen", ErrorKind::AddrInUse, held("lvsp-mio"));
         assert_eq!(finding.severity, Severity::Ok);
         let finding = judge("media.listen", ErrorKind::AddrNotAvailable, None);
         assert!(finding.remedy.unwrap().starts_with("no interface of this host has 127.0.0.1"));
-        assert_eq!(finding.changes[0].lines, ["LVSP_MEDIA__LISTEN=0.0.0.0:443"]);
+        assert_eq!(finding.changes[0].lines(), ["LVSP_MEDIA__LISTEN=0.0.0.0:443"]);
         let finding = judge("gateway.listen", ErrorKind::PermissionDenied, None);
         let unit = ["[Service]", "AmbientCapabilities=CAP_NET_BIND_SERVICE"];
-        assert_eq!(finding.changes[1].lines, unit);
+        assert_eq!(finding.changes[1].lines(), unit);
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     fn a_small_buffer_is_told_with_the_line_that_raises_it() {
         let finding = judge_buffer("receive", "net.core.rmem_max", 212_992);
         assert_eq!(finding.severity, Severity::Warning);
-        let lines = &finding.changes[0].lines;
+        let lines = finding.changes[0].lines();
         assert_eq!(lines[0], "sysctl -w net.core.rmem_max=4194304");
         assert!(lines[1].ends_with("> /etc/sysctl.d/60-lvsp-receive.conf"), "{lines:?}");
         assert_eq!(judge_buffer("send", "x", BUFFER_BYTES).severity, Severity::Ok);

@@ -156,13 +156,15 @@ mod tests {
             finding.what.contains("system.slice/lvsp-mio.service has 200.0 MiB"),
             "{finding:?}"
         );
-        let text = finding.changes[0].lines.join("\n");
-        let table: toml::Table = text.parse().unwrap();
-        let smaller: File = table.try_into().unwrap();
+        let lines = finding.changes[0].lines();
+        let text = lines.join("\n");
+        let variables = lines.iter().map(|line| line.split_once('=').unwrap());
+        let variables = variables.map(|(variable, value)| (variable.into(), value.into()));
+        let smaller = File::load(None, variables).unwrap();
         assert!(smaller.memory_ceiling().bytes() <= bytes, "{text}");
         assert!(smaller.limits.validate().is_ok(), "{text}");
         assert!(smaller.memory_ceiling().bytes() > bytes * 9 / 10, "no less than need be: {text}");
-        assert!(finding.changes[1].lines[1].starts_with("MemoryMax="), "{finding:?}");
+        assert!(finding.changes[1].lines()[1].starts_with("MemoryMax="), "{finding:?}");
         let nothing = Available { bytes: 1 << 20, of: String::new() };
         assert_eq!(judge_memory(&file, nothing).changes.len(), 1);
     }

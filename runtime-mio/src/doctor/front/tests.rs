@@ -36,7 +36,8 @@ fn nothing_has_to_be_passed_on_where_nothing_is_compared() {
     let open = judge(&file(false, ForeignUdp::Open), Arrival::Silent(peer));
     assert_eq!(open.severity, Severity::Ok);
     let guarded = judge(&file(false, ForeignUdp::Guarded), Arrival::Silent(peer));
-    let lines: Vec<_> = guarded.changes.iter().map(|change| change.lines.last().unwrap()).collect();
+    let lines: Vec<_> =
+        guarded.changes.iter().map(|change| change.lines().pop().unwrap()).collect();
     let wanted = [
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "trusted_proxies = [\"10.0.0.7/32\"]",
@@ -62,5 +63,5 @@ fn what_a_running_server_counted_of_proxies_is_judged_by_the_worst() {
     assert_eq!(running::unnamed(&file, counted(0)), None);
     let finding = running::unnamed(&file, counted(3)).unwrap();
     assert!(finding.what.starts_with("3 connections"), "{finding:?}");
-    assert!(finding.changes[0].lines.contains(&"client_address = \"proxy-protocol\"".to_owned()));
+    assert!(finding.changes[0].lines().contains(&"LVSP_GATEWAY__CLIENT_ADDRESS=proxy-protocol"));
 }
