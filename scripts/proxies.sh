@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the proxies of deploy/ in front of a server, with voice clients that talk through them, and
 # checks that the server knew the clients by their own addresses: it serves media to no other
-# (media.foreign_udp = "strict"), so clients whose media comes from another address must not get in.
+# (media.foreign_udp = "strict"), so clients whose media comes from another address must not get in. And
+# doctor, beside the running server, has to say that the proxy names its clients.
 #
 #   scripts/proxies.sh [nginx-http] [nginx-stream] [caddy]
 #
@@ -87,6 +88,8 @@ public_ip = "$here"
 foreign_udp = "strict"
 [drain]
 seconds = 0
+[admin]
+listen = "127.0.0.1:9900"
 TOML
     RUST_LOG=info $in_servers "$SERVER" serve --config "$work/lvsp.toml" \
         >"$work/ready" 2>"$work/server.log" &
@@ -122,6 +125,13 @@ judge() {
     fi
     if grep -iE 'trusted|believed' "$work/server.log" >&2; then
         echo "$1: the server complains" >&2
+        return 1
+    fi
+    # It is sure of that, because the server counted it; what else it finds of this place does not matter.
+    $in_servers "$SERVER" doctor --config "$work/lvsp.toml" >"$work/doctor" 2>&1 || true
+    if ! grep -q '^ok .*connections of proxies .* said by .* who their client is' "$work/doctor"; then
+        echo "$1: doctor does not see that the proxy names its clients" >&2
+        cat "$work/doctor" >&2
         return 1
     fi
     figure() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" "$work/report"; }

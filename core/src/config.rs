@@ -268,38 +268,49 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, in words.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.limits.validate()?;
-        self.media.cipher_provider.provider()?;
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that keeps this from being served; nothing where it can be.
+    #[must_use]
+    pub fn faults(&self) -> Vec<ConfigError> {
+        let mut faults: Vec<_> = self.limits.faults().into_iter().map(ConfigError::from).collect();
+        faults.extend(self.media.cipher_provider.provider().err().map(ConfigError::from));
         if self.relays.is_empty() {
-            return Err(ConfigError::NoRelay);
+            faults.push(ConfigError::NoRelay);
         }
         if self.relays.len() > RelayId::MOST {
-            return Err(ConfigError::TooManyRelays(self.relays.len()));
+            faults.push(ConfigError::TooManyRelays(self.relays.len()));
         }
-        for address in &self.relays {
+        let unusable = self.relays.iter().find(|address| {
             let ip = address.ip();
-            if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast()
-            {
-                return Err(ConfigError::RelayAddress(*address));
-            }
-        }
-        for (at, client) in self.control_clients.iter().enumerate() {
-            for other in &self.control_clients[..at] {
-                if other.name == client.name {
-                    return Err(ConfigError::DuplicateClient(client.name.clone()));
-                }
-                if other.secret.matches_plain(client.secret.expose()) {
-                    let (a, b) = (other.name.clone(), client.name.clone());
-                    return Err(ConfigError::SharedSecret(a, b));
-                }
-            }
-        }
-        if let Some(all) = self.proxies.trusted.iter().find(|network| network.prefix_len() == 0) {
-            return Err(ConfigError::TrustsEverybody(*all));
-        }
+            address.port() == 0 || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast()
+        });
+        faults.extend(unusable.map(|address| ConfigError::RelayAddress(*address)));
+        faults.extend(self.client_faults());
+        let everybody = self.proxies.trusted.iter().find(|network| network.prefix_len() == 0);
+        faults.extend(everybody.map(|all| ConfigError::TrustsEverybody(*all)));
         if self.control_grace > Duration::from_secs(86_400) {
-            return Err(ConfigError::Grace(self.control_grace));
+            faults.push(ConfigError::Grace(self.control_grace));
         }
-        Ok(())
+        faults
+    }
+
+    /// Each chat server that cannot be told from one before it.
+    fn client_faults(&self) -> Vec<ConfigError> {
+        let mut faults = Vec::new();
+        for (at, client) in self.control_clients.iter().enumerate() {
+            let before = &self.control_clients[..at];
+            if before.iter().any(|other| other.name == client.name) {
+                faults.push(ConfigError::DuplicateClient(client.name.clone()));
+            }
+            let same = before.iter().find(|one| one.secret.matches_plain(client.secret.expose()));
+            faults.extend(
+                same.map(|other| {
+                    ConfigError::SharedSecret(other.name.clone(), client.name.clone())
+                }),
+            );
+        }
+        faults
     }
 }

@@ -436,6 +436,12 @@ impl Limits {
     /// # Errors
     /// The first value out of range, with its key and the range.
     pub fn validate(&self) -> Result<(), LimitError> {
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every value out of its range, in the order of the fields.
+    #[must_use]
+    pub fn faults(&self) -> Vec<LimitError> {
         let half = self.outbound_bytes.to_number() / 2;
         let at_once = [stringify!(resume_bytes), stringify!(control_dump_bytes)];
         self.table()
@@ -446,10 +452,9 @@ impl Limits {
                 let min = if sessions { self.sessions.to_number() } else { row.min };
                 LimitRow { min, max, ..row }
             })
-            .find(|row| row.value < row.min || row.value > row.max)
-            .map_or(Ok(()), |LimitRow { key, value, min, max, .. }| {
-                Err(LimitError { key, value, min, max })
-            })
+            .filter(|row| row.value < row.min || row.value > row.max)
+            .map(|LimitRow { key, value, min, max, .. }| LimitError { key, value, min, max })
+            .collect()
     }
 }
 

@@ -50,6 +50,13 @@ pub struct ServerStats {
     pub closes: Closes,
     /// Connections of chat servers from networks that are not allowed, told by the host.
     pub not_allowed: u64,
+    /// Connections of trusted proxies that said who their client is.
+    pub proxied_named: u64,
+    /// Connections of trusted proxies that did not say who their client is.
+    pub proxied_silent: u64,
+    /// Connections that ended because of how a proxy began them: one that is not trusted, or one that
+    /// does not keep to the PROXY protocol.
+    pub proxied_refused: u64,
     /// Orders of chat servers that were refused.
     pub refused_orders: u64,
     /// Messages of voice clients that were understood and have no use here.

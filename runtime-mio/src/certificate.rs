@@ -1,10 +1,10 @@
 //! The certificate of both listeners, as it stands in two files: reading it, and how long it lasts.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
-use anyhow::{Context, Result, anyhow};
 use lvsp_core::transport::{TlsError, TlsIdentity};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -32,30 +32,97 @@ pub struct Certificate {
     pub expires: Option<SystemTime>,
 }
 
+/// Why a certificate and its key cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// A file cannot be read.
+    #[error("{key} = {}", path.display())]
+    Io {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// A file holds something else.
+    #[error("{key} = {}: {error}", path.display())]
+    Tls {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: TlsError,
+    },
+    /// They do not fit together.
+    #[error("tls.key = {} with tls.certificate = {}: {}", key.display(), certificate.display(), TlsError::KeyMismatch)]
+    Mismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
+}
+
+impl CertificateError {
+    /// The configuration key at fault.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Io { key, .. } | Self::Tls { key, .. } => key,
+            Self::Mismatch { .. } => "tls.key",
+        }
+    }
+
+    /// The file at fault.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. } | Self::Tls { path, .. } => path,
+            Self::Mismatch { key, .. } => key,
+        }
+    }
+
+    /// What kind of failure the operating system told.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            Self::Tls { .. } | Self::Mismatch { .. } => None,
+        }
+    }
+}
+
 impl CertificateFiles {
     /// Reads both files and checks that the key is the certificate's.
     ///
     /// # Errors
     /// Which file is missing, unreadable or does not fit, and why.
-    pub fn read(&self) -> Result<Certificate> {
-        let read = |name: &str, path: &Path| {
-            fs::read(path).with_context(|| format!("{name} = {}", path.display()))
+    pub fn read(&self) -> Result<Certificate, CertificateError> {
+        let read = |key: &'static str, path: &Path| {
+            fs::read(path).map_err(|error| CertificateError::Io {
+                key,
+                path: path.to_owned(),
+                source: Arc::new(error),
+            })
         };
         let chain = read("tls.certificate", &self.certificate)?;
         let key = read("tls.key", &self.key)?;
-        let identity = TlsIdentity::from_pem(&chain, &key).map_err(|error| self.explain(&error))?;
+        let identity = TlsIdentity::from_pem(&chain, &key).map_err(|error| self.explain(error))?;
         Ok(Certificate { identity, expires: expiry(&chain) })
     }
 
     /// Names the file that is at fault; both, when they do not fit together.
-    fn explain(&self, error: &TlsError) -> anyhow::Error {
-        let (certificate, key) = (self.certificate.display(), self.key.display());
-        if *error == TlsError::KeyMismatch {
-            anyhow!("tls.key = {key} with tls.certificate = {certificate}: {error}")
+    fn explain(&self, error: TlsError) -> CertificateError {
+        let (certificate, key) = (self.certificate.clone(), self.key.clone());
+        if error == TlsError::KeyMismatch {
+            CertificateError::Mismatch { key, certificate }
         } else if error.is_of_key() {
-            anyhow!("tls.key = {key}: {error}")
+            CertificateError::Tls { key: "tls.key", path: key, error }
         } else {
-            anyhow!("tls.certificate = {certificate}: {error}")
+            CertificateError::Tls { key: "tls.certificate", path: certificate, error }
         }
     }
 

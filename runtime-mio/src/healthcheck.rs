@@ -10,15 +10,23 @@ use anyhow::{Context, Result, bail};
 /// How long a step may take. An event loop that stands still answers nothing.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// More of an answer is not read.
-const ANSWER_BYTES: u64 = 16 * 1024;
+const ANSWER_BYTES: u64 = 64 * 1024;
 
 /// Asks `/livez` at this address of `admin.listen`.
 ///
 /// # Errors
 /// When nobody answers there, or the answer is that the server is not well: with its words.
 pub fn ask(listen: SocketAddr) -> Result<()> {
+    get(listen, "/livez").map(drop)
+}
+
+/// Asks for a path at this address of `admin.listen`; the body of the answer.
+///
+/// # Errors
+/// The same.
+pub(crate) fn get(listen: SocketAddr, path: &str) -> Result<String> {
     let address = SocketAddr::new(reachable(listen.ip()), listen.port());
-    let answer = exchange(address).with_context(|| {
+    let answer = exchange(address, path).with_context(|| {
         format!(
             "no answer at admin.listen = {listen}: is the server running, with this configuration?"
         )
@@ -29,7 +37,7 @@ pub fn ask(listen: SocketAddr) -> Result<()> {
         let first = body.trim().lines().next().unwrap_or_default();
         bail!("{address} says that the server is not well: {status} {first}");
     }
-    Ok(())
+    Ok(body.to_owned())
 }
 
 /// The address to dial for one that is listened on.
@@ -41,12 +49,12 @@ fn reachable(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn exchange(address: SocketAddr) -> Result<String> {
+fn exchange(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // In one piece: who has read enough to answer may close before the next one comes.
-    let request = format!("GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES).read_to_end(&mut answer)?;

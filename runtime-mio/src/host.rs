@@ -2,9 +2,9 @@
 //! it has.
 
 use std::collections::HashSet;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::{fmt, fs};
 
 use lvsp_core::limits::Limits;
 use nix::ifaddrs::getifaddrs;
@@ -12,6 +12,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::accept;
 use crate::sys;
+
+/// The program's own name, as the kernel knows it.
+pub(crate) const OWN_NAME: &str = "lvsp-mio";
 
 /// Which kind of port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,30 +34,48 @@ pub struct Holder {
     pub name: String,
 }
 
+/// A limit of open files under which fewer clients can be served than are to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooFewFiles {
+    /// The limit.
+    pub allowed: usize,
+    /// Connections that it leaves room for.
+    pub connections: usize,
+    /// Clients that are to be served.
+    pub sessions: usize,
+    /// The limit that is needed for them.
+    pub needed: usize,
+}
+
+impl fmt::Display for TooFewFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { allowed, connections, sessions, needed } = self;
+        write!(
+            f,
+            "the limit of open files, {allowed}, allows {connections} connections and \
+             limits.sessions = {sessions}: raise it to {needed} with `ulimit -n {needed}` or \
+             LimitNOFILE={needed} in the systemd unit, or lower limits.sessions"
+        )
+    }
+}
+
 /// What to say where this process may open fewer files than clients are to be served.
 #[must_use]
-pub fn open_files_warning(limits: &Limits) -> Option<String> {
+pub fn open_files_warning(limits: &Limits) -> Option<TooFewFiles> {
     too_few_open_files(limits, sys::descriptors_max())
 }
 
 /// The same where a process that raises its limit may open so many.
 #[must_use]
-pub fn open_files_hard_warning(limits: &Limits) -> Option<String> {
+pub fn open_files_hard_warning(limits: &Limits) -> Option<TooFewFiles> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     too_few_open_files(limits, usize::try_from(hard).unwrap_or(usize::MAX))
 }
 
-fn too_few_open_files(limits: &Limits, allowed: usize) -> Option<String> {
+fn too_few_open_files(limits: &Limits, allowed: usize) -> Option<TooFewFiles> {
     let connections = accept::connections_max(allowed);
-    let needed = accept::descriptors_for(limits.sessions);
-    (connections < limits.sessions).then(|| {
-        format!(
-            "the limit of open files, {allowed}, allows {connections} connections and \
-             limits.sessions = {}: raise it to {needed} with `ulimit -n {needed}` or \
-             LimitNOFILE={needed} in the systemd unit, or lower limits.sessions",
-            limits.sessions
-        )
-    })
+    let (sessions, needed) = (limits.sessions, accept::descriptors_for(limits.sessions));
+    (connections < sessions).then_some(TooFewFiles { allowed, connections, sessions, needed })
 }
 
 /// Raises this process's limit of open files to what is needed, as far as it may: shells and service
@@ -80,7 +101,7 @@ pub fn holder(protocol: Protocol, address: SocketAddr) -> Option<Holder> {
     };
     let inodes = files
         .iter()
-        .filter_map(|file| fs::read_to_string(Path::new("/proc/net").join(file)).ok())
+        .filter_map(|file| fs::read_to_string(Path::new("/proc/self/net").join(file)).ok())
         .flat_map(|table| inodes(&table, protocol, address))
         .collect::<HashSet<_>>();
     if inodes.is_empty() {
@@ -112,7 +133,7 @@ pub fn addresses() -> Vec<IpAddr> {
         .collect()
 }
 
-/// The sockets in a table of /proc/net that keep others from binding `address`.
+/// The sockets in a table of /proc/self/net that keep others from binding `address`.
 fn inodes(table: &str, protocol: Protocol, address: SocketAddr) -> Vec<u64> {
     /// A TCP socket that listens, and a UDP socket that is connected to nobody.
     const LISTENING: &str = "0A";
@@ -132,7 +153,7 @@ fn inodes(table: &str, protocol: Protocol, address: SocketAddr) -> Vec<u64> {
     found
 }
 
-/// An address as /proc/net writes it: words of 32 bits in the order of this machine.
+/// An address as that table writes it: words of 32 bits in the order of this machine.
 fn socket_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -187,7 +208,7 @@ mod tests {
     #[test]
     fn too_few_open_files_are_told_with_the_number_that_is_needed() {
         let limits = Limits { sessions: 10_000, ..Limits::default() };
-        let warning = too_few_open_files(&limits, 1_024).unwrap();
+        let warning = too_few_open_files(&limits, 1_024).unwrap().to_string();
         assert!(warning.contains("1024, allows 768 connections"), "{warning}");
         assert!(warning.contains("ulimit -n 10256"), "{warning}");
         assert_eq!(too_few_open_files(&limits, 10_256), None);

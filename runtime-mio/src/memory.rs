@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use lvsp_core::ids::{ConnId, LegId, RelayId};
 use lvsp_core::limits::Limits;
@@ -65,21 +66,69 @@ pub fn mebibytes(bytes: u64) -> String {
     format!("{mebibytes:.1} MiB")
 }
 
-/// The memory of this machine, or of this container where that has less. `None` where it does not
-/// say.
-#[must_use]
-pub fn available() -> Option<u64> {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let container =
-        limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
-    machine.into_iter().chain(container).min()
+/// How much memory there is for a process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Available {
+    /// In bytes.
+    pub bytes: u64,
+    /// What has so much, in words.
+    pub of: String,
 }
 
-/// `MemTotal` in bytes.
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1_024)
+/// The memory for this process: that of the machine, or of its service or container where that has
+/// less. `None` where the system does not say.
+#[must_use]
+pub fn available() -> Option<Available> {
+    available_to("self")
+}
+
+/// The same for another process, by its id.
+#[must_use]
+pub fn available_to(pid: &str) -> Option<Available> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let machine = machine().map(|bytes| Available { bytes, of: "this machine".to_owned() });
+    machine.into_iter().chain(granted(&groups, Path::new("/sys/fs/cgroup"))).min_by_key(|a| a.bytes)
+}
+
+/// The machine's memory. Asked of the kernel and not of `/proc/meminfo`, which a service with
+/// `ProcSubset=pid` does not see.
+#[cfg(target_os = "linux")]
+fn machine() -> Option<u64> {
+    Some(nix::sys::sysinfo::sysinfo().ok()?.ram_total())
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn machine() -> Option<u64> {
+    None
+}
+
+/// What the control groups of a process leave it, by its `/proc/PID/cgroup`: each group's limit holds
+/// for those inside it. `MemoryMax=` of a unit is one of them, and what a container was started with.
+fn granted(groups: &str, root: &Path) -> Option<Available> {
+    let lines = groups.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        match controllers {
+            "" => Some((root.to_owned(), path, "memory.max")),
+            "memory" => Some((root.join("memory"), path, "memory.limit_in_bytes")),
+            _ => None,
+        }
+    });
+    let limits = lines.flat_map(|(root, path, file)| {
+        let own = root.join(path.trim_start_matches('/'));
+        let up = own.ancestors().take_while(|folder| folder.starts_with(&root));
+        let limit = |folder: &Path| {
+            let bytes = fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()?;
+            let name = folder.strip_prefix(&root).ok()?.display().to_string();
+            let of = if name.is_empty() {
+                "this container".to_owned()
+            } else {
+                format!("the control group {name} (MemoryMax= of a unit)")
+            };
+            Some(Available { bytes, of })
+        };
+        up.filter_map(limit).collect::<Vec<_>>()
+    });
+    limits.min_by_key(|available| available.bytes)
 }
 
 #[cfg(test)]
@@ -112,10 +161,34 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_read_as_the_kernel_writes_it() {
-        let text = "MemTotal:       16384256 kB\nMemFree:         1000 kB\n";
-        assert_eq!(total(text), Some(16_384_256 * 1_024));
-        assert_eq!(total("MemFree: 1 kB"), None);
+    fn the_least_of_the_control_groups_around_a_process_is_what_it_has() {
+        let root = std::env::temp_dir().join(format!("lvsp-groups-{}", std::process::id()));
+        let service = root.join("system.slice/lvsp-mio.service");
+        fs::create_dir_all(&service).unwrap();
+        let said = |groups: &str| granted(groups, &root).map(|found| (found.bytes, found.of));
+        let own = "0::/system.slice/lvsp-mio.service\n";
+        assert_eq!(said(own), None, "no group says anything");
+        fs::write(service.join("memory.max"), "268435456\n").unwrap();
+        fs::write(root.join("system.slice/memory.max"), "max\n").unwrap();
+        let (bytes, of) = said(own).unwrap();
+        assert_eq!(bytes, 256 << 20);
+        assert!(of.contains("system.slice/lvsp-mio.service"), "{of}");
+        assert_eq!(said("0::/system.slice\n"), None, "not that of another");
+        fs::write(root.join("system.slice/memory.max"), "134217728\n").unwrap();
+        assert_eq!(said(own).unwrap().0, 128 << 20, "that around it is narrower");
+        // As a container sees its own.
+        fs::write(root.join("memory.max"), "1048576\n").unwrap();
+        assert_eq!(said("0::/\n").unwrap(), (1 << 20, "this container".to_owned()));
+        fs::create_dir_all(root.join("memory/old")).unwrap();
+        fs::write(root.join("memory/old/memory.limit_in_bytes"), "4096\n").unwrap();
+        assert_eq!(said("5:cpu:/x\n4:memory:/old\n").unwrap().0, 4_096);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine_says_how_much_memory_it_has() {
+        assert!(available().unwrap().bytes > 1 << 24);
         assert_eq!(mebibytes(3 << 19), "1.5 MiB");
     }
 }

@@ -80,19 +80,29 @@ pub struct Options {
 }
 
 impl Options {
-    /// Checks what can be checked without opening a socket.
-    ///
-    /// # Errors
-    /// Why this cannot be served.
-    pub fn validate(self) -> Result<(), BindError> {
+    /// Everything that keeps this from being served, as far as it shows without opening a socket.
+    #[must_use]
+    pub fn faults(self) -> Vec<BindError> {
         let port = if self.media.port() == 0 { 1 } else { self.media.port() };
         let ip = self.public_ip;
-        let relays = (0..self.relays)
-            .map(|at| port.checked_add(at).ok_or(BindError::Ports(at)))
-            .map(|port| Ok(SocketAddrV4::new(ip, port?)))
-            .collect::<Result<_, BindError>>()?;
+        let mut faults = Vec::new();
+        let mut relays = Vec::new();
+        for at in 0..self.relays {
+            match port.checked_add(at) {
+                Some(port) => relays.push(SocketAddrV4::new(ip, port)),
+                None => {
+                    faults.push(BindError::Ports(at));
+                    break;
+                }
+            }
+        }
         let gateway = self.gateway;
-        Ok(self.into_config(relays, gateway).validate()?)
+        // That there is no relay is found before.
+        let none = relays.is_empty();
+        let others = self.into_config(relays, gateway).faults().into_iter();
+        let others = others.filter(|fault| !(none && *fault == ConfigError::NoRelay));
+        faults.extend(others.map(BindError::from));
+        faults
     }
 
     /// What the core is told, when the sockets' addresses are known.

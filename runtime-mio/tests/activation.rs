@@ -77,7 +77,7 @@ fn refusal(mut command: Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");
-    said.lines().last().unwrap().to_owned()
+    said
 }
 
 fn start(held: &Held, variables: &[(&str, &str)]) -> Process {

@@ -146,6 +146,10 @@ fn sections() -> Vec<Section> {
     let mut sections = Vec::new();
     for field in &structures["File"].1 {
         let name = field.ident.as_ref().expect("a name").to_string();
+        if name == "places" {
+            // It is no section: where the keys were given.
+            continue;
+        }
         let (mut structure, inner) = named(&field.ty);
         if let Some(inner) = inner {
             structure = named(inner).0;

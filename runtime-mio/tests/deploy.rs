@@ -1,22 +1,17 @@
-//! The units in `deploy/` fit the server, and systemd takes them where it can be asked.
+//! The units in `deploy/` fit the server. What systemd says of them is for `scripts/units.sh`.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "a test may panic: that is its verdict"
 )]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use lvsp_core::limits::Limits;
 use lvsp_mio::Addresses;
 use lvsp_mio::config::{File, SecretText};
-
-use common::process::Directory;
 
 const SERVICE: &str = "lvsp-mio.service";
 const PROGRAM: &str = "/usr/local/bin/lvsp-mio";
@@ -118,33 +113,4 @@ fn the_example_configuration_has_all_that_the_service_does_not_bring() {
     file.control.secret = Some(SecretText::new("0123456789abcdef".repeat(2)));
     file.tls.off = true;
     file.check().unwrap();
-}
-
-#[test]
-fn systemd_takes_the_units_and_finds_the_service_confined() {
-    let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else { return };
-    assert!(version.status.success());
-    let directory = Directory::new();
-    for name in units() {
-        // Where it is installed there is nothing here.
-        let here = unit(&name).replace(PROGRAM, env!("CARGO_BIN_EXE_lvsp-mio"));
-        directory.write(&name, &here);
-    }
-    let analyze = |arguments: &[&str]| {
-        let mut command = Command::new("systemd-analyze");
-        command.args(arguments).current_dir(directory.path()).env("SYSTEMD_LOG_LEVEL", "warning");
-        let output = command.output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
-    };
-    let mut verify = vec!["verify".to_owned(), "--man=no".to_owned()];
-    verify.extend(units().iter().map(|name| format!("./{name}")));
-    let (is_good, said) = analyze(&verify.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(is_good, "{said}");
-    let ours: Vec<_> = said.lines().filter(|line| line.contains("lvsp-mio")).collect();
-    assert!(ours.is_empty(), "{ours:#?}");
-    // In tenths, of 100.
-    let security = ["security", "--no-pager", "--offline=true", "--threshold=20"];
-    let (is_good, said) = analyze(&[&security[..], &["./lvsp-mio.service"]].concat());
-    assert!(is_good, "{said}");
 }

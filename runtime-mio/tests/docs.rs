@@ -5,11 +5,15 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use lvsp_core::config::{ControlAuth, HealthScale, Revision};
 use lvsp_core::reasons::CloseReason;
 use lvsp_core::wire::close::{self, Close};
 use lvsp_mio::config::File;
+
+/// Two tests write to one document.
+static WRITING: Mutex<()> = Mutex::new(());
 
 fn path(document: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)
@@ -33,6 +37,7 @@ fn the_table_of_closes_has_every_reason_with_its_codes() {
         let codes = [close::gateway(*reason), close::control(*reason)].map(said);
         table += &format!("| `{}` | {} | {} |\n", reason.name(), codes[0], codes[1]);
     }
+    let _alone = WRITING.lock();
     let document = read(METRICS);
     let (before, rest) = document.split_once(MARK).expect("the mark");
     let (found, after) = rest.split_once(END).expect("the other mark");
@@ -47,6 +52,7 @@ fn the_table_of_closes_has_every_reason_with_its_codes() {
 fn the_table_of_figures_is_that_of_the_code() {
     const METRICS: &str = "docs/metrics.md";
     const MARK: &str = "runtime-mio/src/admin/metrics.rs -->\n";
+    let _alone = WRITING.lock();
     let document = read(METRICS);
     let (before, found) = document.split_once(MARK).expect("the mark");
     let table = lvsp_mio::admin::metrics_table();

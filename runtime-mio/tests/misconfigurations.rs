@@ -8,13 +8,17 @@
 
 mod common;
 
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use lvsp_core::client::VoiceEvent;
 use lvsp_mio::development::Authority;
+use nix::unistd::getegid;
 
 use common::process::{Directory, Process, lvsp};
 use common::{Chat, SECRET, Voice, dial, wait_for};
@@ -270,6 +274,105 @@ fn an_unreadable_key() {
     );
 }
 
+/// As a user that may not read what belongs to root, where this is root.
+fn as_somebody(site: &Site, mut arguments: Vec<&str>) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return lvsp(&arguments);
+    }
+    // Where the binary was built that user may not get to.
+    let program = site.path("lvsp-mio");
+    fs::copy(env!("CARGO_BIN_EXE_lvsp-mio"), &program).expect("a copy");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("its own");
+    let mut command = Command::new(program);
+    command.args(arguments.drain(..)).uid(65_534).gid(65_534);
+    command
+}
+
+#[test]
+fn a_key_that_the_user_may_not_read() {
+    let site = Site::good();
+    let key = site.path("key.pem");
+    let configuration = site.configuration("");
+    for mode in [0o000, 0o600] {
+        // Root's own file, or one that nobody may read, its owner included.
+        if mode == 0o600 && !nix::unistd::geteuid().is_root() {
+            continue;
+        }
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let group = if nix::unistd::geteuid().is_root() { 65_534 } else { getegid().as_raw() };
+        for (command, expected) in [("check-config", 3), ("serve", 3), ("doctor", 1)] {
+            let mut command = as_somebody(&site, vec![command, "--config", &configuration]);
+            let (status, said) = run(&mut command);
+            assert_eq!(status, expected, "{said}");
+            assert_says(&said, &[&format!("tls.key = {key}: Permission denied")]);
+            assert_says(&said, &[&format!("chgrp {group} {key}"), &format!("chmod g+r {key}")]);
+            assert_eq!(said.matches("Permission denied").count(), 1, "said once:\n{said}");
+        }
+    }
+    // What is to be written mends it.
+    if nix::unistd::geteuid().is_root() {
+        let lines = format!("chgrp 65534 {key} && chmod g+r {key}");
+        assert!(Command::new("sh").args(["-c", &lines]).status().unwrap().success());
+        let mut command = as_somebody(&site, vec!["check-config", "--config", &configuration]);
+        let (status, said) = run(&mut command);
+        assert_eq!(status, 0, "{said}");
+        // So does it where a folder on the way is closed.
+        let folder = site.directory.path();
+        let closed = folder.join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::rename(&key, closed.join("key.pem")).unwrap();
+        fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+        let key = closed.join("key.pem");
+        let check = || {
+            let mut command = as_somebody(&site, vec!["check-config", "--config", &configuration]);
+            run(command.env("LVSP_TLS__KEY", &key))
+        };
+        let (status, said) = check();
+        assert_eq!(status, 3, "{said}");
+        let lines = said.lines().filter(|line| line.trim().starts_with("ch")).map(str::trim);
+        let lines: Vec<_> = lines.collect();
+        assert_eq!(lines.len(), 4, "{said}");
+        let mut shell = Command::new("sh");
+        assert!(shell.args(["-c", &lines.join(" && ")]).status().unwrap().success());
+        let (status, said) = check();
+        assert_eq!(status, 0, "{said}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let site = Site::good();
+    let configuration = site.configuration(
+        "media.relays = 0\ncontrol.grace = 90000\ngateway.client_address = \"forwarded\"\n\
+         limits.sessions = 0",
+    );
+    let wanted = [
+        "media.relays = 0: at least one",
+        ":7: media.relays = 1",
+        "control.grace = 90000 is out of range",
+        ":8: control.grace = 86400",
+        "gateway.client_address is given without",
+        "gateway.trusted_proxies = [\"127.0.0.1/32\"]",
+        "limits.sessions = 0 is out of range",
+        ":10: limits.sessions = 1",
+    ];
+    for (command, expected) in [("check-config", 3), ("serve", 3), ("doctor", 1)] {
+        let (status, said) = run(&mut lvsp(&[command, "--config", &configuration]));
+        assert_eq!(status, expected, "{said}");
+        assert_says(&said, &wanted);
+    }
+    // What has the wrong type does not hide what is out of range.
+    let configuration = site.configuration("media.relays = \"two\"\ncontrol.grace = 90000");
+    let (status, said) = run(&mut lvsp(&["check-config", "--config", &configuration]));
+    assert_eq!(status, 3, "{said}");
+    assert_says(&said, &["2 faults", "media.relays = \"two\": invalid type", "control.grace"]);
+    let nowhere = site.path("nowhere.toml");
+    let (status, said) = run(&mut lvsp(&["check-config", "--config", &nowhere]));
+    assert_eq!(status, 3, "{said}");
+    assert_says(&said, &["cannot read the configuration", "give its path with --config"]);
+    assert_says(&said, &[&format!("lvsp-mio print-config > {nowhere}")]);
+}
+
 #[test]
 fn an_unknown_key() {
     let site = Site::good();
@@ -277,7 +380,8 @@ fn an_unknown_key() {
     for command in ["check-config", "serve", "doctor", "ports"] {
         let (status, said) = run(&mut lvsp(&[command, "--config", &configuration]));
         assert_eq!(status, 3, "{command}: {said}");
-        assert_says(&said, &[&configuration, "line 7", "did you mean `relays`?"]);
+        let place = format!("{configuration}:7: media.relay: ");
+        assert_says(&said, &[&place, "did you mean `relays`?", ":7: media.relays = 2"]);
     }
 }
 

@@ -69,6 +69,7 @@ fn media_is_compared_with_the_address_that_a_trusted_proxy_names() {
             let chat = chat_server(&mut world);
             let own = through(&mut world, how, &HOST.to_string());
             assert!(is_served(&mut world, own, 1, chat), "{how:?}");
+            assert_eq!(counted(&world), (1, 0, 0), "{how:?}");
             let seen: Vec<_> = world.server.member_views(None, None).collect();
             let peer = seen.first().and_then(|member| member.session?.peer);
             assert_eq!(peer, Some(SocketAddr::new(HOST, 0)), "what operators are shown");
@@ -85,6 +86,7 @@ fn a_proxy_that_names_nobody_has_its_clients_served_from_anywhere() {
     let chat = chat_server(&mut world);
     let peer = world.connect_through(from(PROXY), |request| request);
     assert!(is_served(&mut world, peer, 1, chat) && silent(&world));
+    assert_eq!(counted(&world), (0, 1, 0));
 
     let mut world = self::world(ClientAddress::ProxyProtocol);
     let chat = chat_server(&mut world);
@@ -111,7 +113,14 @@ fn nobody_else_is_believed_to_be_another() {
         assert_eq!(world.ended(peer), Some(Shutdown::Graceful));
         let reason = CloseReason::UntrustedProxy;
         assert!(world.events.contains(&Event::ProxyRefused { proxy: from(HOST), reason }));
+        assert_eq!(counted(&world), (0, 0, 1), "{how:?}");
     }
+}
+
+/// Connections of proxies that named their client, did not, and were refused.
+fn counted(world: &World) -> (u64, u64, u64) {
+    let stats = world.server.stats();
+    (stats.proxied_named, stats.proxied_silent, stats.proxied_refused)
 }
 
 // Clauses: V1.8

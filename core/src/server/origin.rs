@@ -76,6 +76,7 @@ impl Server {
         let Some(connection) = self.conns.get_mut(conn) else { return };
         let Some(ip) = client else {
             connection.transport.proceed();
+            self.stats.proxied_silent += 1;
             // By the PROXY protocol that is an answer: so a proxy looks whether we are well.
             if self.proxies.client_address != ClientAddress::ProxyProtocol {
                 let proxy = connection.peer;
@@ -84,6 +85,7 @@ impl Server {
             return;
         };
         connection.origin = Origin::Client(ip);
+        self.stats.proxied_named += 1;
         if self.proxies.trusts(ip) {
             // Somebody on a proxy's own host: it goes on as one of the proxy's.
             connection.transport.proceed();
@@ -111,6 +113,7 @@ impl Server {
         );
         if let Some(connection) = self.conns.get(conn).filter(|_| of_proxy) {
             let proxy = connection.peer;
+            self.stats.proxied_refused += 1;
             self.event(Event::ProxyRefused { proxy, reason });
         }
     }

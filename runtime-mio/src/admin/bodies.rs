@@ -86,6 +86,7 @@ pub(super) struct Status {
     drops: Counts,
     closes: Counts,
     resumes: Counts,
+    proxied: Counts,
     census: Counts,
 }
 
@@ -138,9 +139,19 @@ impl Status {
             drops: Counts::all(by_reason(&drops)),
             closes: Counts::all(stats.closes.iter().map(|(reason, count)| (reason.name(), count))),
             resumes: resumes(&stats),
+            proxied: proxied(&stats),
             census: Counts::all(census_counts(&census).into_iter()),
         }
     }
+}
+
+/// What trusted proxies said of their clients, by connections.
+pub(super) fn proxied(stats: &ServerStats) -> Counts {
+    Counts(vec![
+        ("named", stats.proxied_named),
+        ("silent", stats.proxied_silent),
+        ("refused", stats.proxied_refused),
+    ])
 }
 
 /// What became of resumes.

@@ -147,6 +147,17 @@ fn control_plane(snapshot: &Snapshot) -> Vec<Family> {
         Family::counter("lvsp_closes_total", "Connections that ended, by reason.")
             .by(&["reason"])
             .each(stats.closes.iter().map(|(r, count)| ([r.name().to_owned()], number(count)))),
+        Family::counter(
+            "lvsp_proxy_connections_total",
+            "Connections of proxies in front: `named` said who their client is, `silent` did not, \
+             `refused` began as no trusted proxy does.",
+        )
+        .by(&["outcome"])
+        .each([
+            (["named".to_owned()], number(stats.proxied_named)),
+            (["silent".to_owned()], number(stats.proxied_silent)),
+            (["refused".to_owned()], number(stats.proxied_refused)),
+        ]),
         counter("lvsp_resumes_total", "Voice clients that resumed.", stats.resumes),
         counter(
             "lvsp_resumes_refused_total",
@@ -316,7 +327,8 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions_and_no_label_names_a_user() {
-        let labels = ["version", "relay", "reason", "direction", "plane", "chat_server", "limit"];
+        let labels =
+            ["version", "relay", "reason", "direction", "plane", "chat_server", "limit", "outcome"];
         let mut names = BTreeSet::new();
         for family in families(&Snapshot::empty()) {
             let name = family.name;

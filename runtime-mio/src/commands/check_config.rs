@@ -2,13 +2,12 @@
 
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{CannotBeServed, Configured, say};
+use super::{Configured, say};
 
 pub(crate) fn run(configured: &Configured) -> Result<()> {
-    let file = configured.load()?;
-    file.check().context(CannotBeServed)?;
+    let file = configured.load_checked()?;
     if let Some(files) = file.certificate_files()?
         && let Some(expires) = files.read()?.expires
         && let Some(warning) = files.expiry_warning(expires, SystemTime::now())

@@ -36,6 +36,11 @@ impl Configured {
     pub(crate) fn load(&self) -> Result<File> {
         File::load(self.config.as_deref(), env::vars_os()).context(CannotBeServed)
     }
+
+    /// The same, and checked: everything that is wrong is told in one go.
+    pub(crate) fn load_checked(&self) -> Result<File> {
+        File::load_checked(self.config.as_deref(), env::vars_os()).context(CannotBeServed)
+    }
 }
 
 /// Marks errors that a change of the configuration would mend: a restart alone would not.

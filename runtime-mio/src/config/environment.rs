@@ -6,11 +6,12 @@
 //! messages where they could be secrets.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-use anyhow::{Result, anyhow, bail};
-
-use super::{File, most_similar};
+use super::change::{self, Change, Place};
+use super::fault::Fault;
+use super::places::Places;
+use super::{File, most_similar, typing};
 
 const PREFIX: &str = "LVSP_";
 /// Names the configuration file itself.
@@ -25,12 +26,14 @@ const LISTS: [(&str, &str); 4] = [
     ("admin", "hosts"),
 ];
 
-/// Puts the environment's values over those of the file.
+/// Puts the environment's values over those of the file. What is wrong with variables is returned.
 pub(super) fn apply(
     table: &mut toml::Table,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<()> {
+    places: &mut Places,
+) -> Vec<Fault> {
     let mut given = BTreeSet::new();
+    let mut faults = Vec::new();
     for (variable, value) in environment {
         let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else {
             continue;
@@ -39,17 +42,57 @@ pub(super) fn apply(
         if variable == CONFIG_FILE || (is_kubernetes && !variable.contains("__")) {
             continue;
         }
-        let (section, key) = split(variable)?;
-        let value = value.to_str().ok_or_else(|| anyhow!("{variable}: it is no UTF-8 text"))?;
-        let value = interpret(variable, &section, &key, value)?;
-        set(table, variable, &section, &key, value)?;
-        given.insert((section, key));
+        match take(table, variable, &value) {
+            Ok((section, key)) => {
+                places.note_variable(format!("{section}.{key}"), variable);
+                given.insert((section, key));
+            }
+            Err(wrong) => faults.push(wrong.into_fault(variable)),
+        }
     }
     displace(table, &given);
-    Ok(())
+    faults
 }
 
-fn split(variable: &str) -> Result<(String, String)> {
+/// What is wrong with a variable, and what to set in its place.
+struct Wrong {
+    what: String,
+    change: Change,
+}
+
+impl Wrong {
+    fn new(variable: &str, what: &str, change: Change) -> Self {
+        Self { what: format!("{variable}: {what}"), change }
+    }
+
+    fn into_fault(self, variable: &str) -> Fault {
+        let Self { what, change } = self;
+        Fault { key: variable.to_owned(), place: None, what, changes: vec![change] }
+    }
+}
+
+/// Takes one variable; its section and key.
+fn take(table: &mut toml::Table, variable: &str, value: &OsStr) -> Result<(String, String), Wrong> {
+    let (section, key) = split(variable)?;
+    let value = value.to_str().ok_or_else(|| {
+        let example = example_line(variable, &section, &key);
+        Wrong::new(variable, "it is no UTF-8 text", example)
+    })?;
+    let value = interpret(variable, &section, &key, value)?;
+    set(table, variable, &section, &key, value)?;
+    Ok((section, key))
+}
+
+/// The variable with a value that it takes.
+fn example_line(variable: &str, section: &str, key: &str) -> Change {
+    let value = typing::example(&format!("{section}.{key}")).map_or_else(
+        || "...".to_owned(),
+        |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    );
+    Change::one(Place::Environment, format!("{variable}={}", change::word(&value)))
+}
+
+fn split(variable: &str) -> Result<(String, String), Wrong> {
     let name = variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase();
     match name.split_once("__") {
         Some((section, key)) => Ok((section.to_owned(), key.to_owned())),
@@ -58,26 +101,30 @@ fn split(variable: &str) -> Result<(String, String)> {
 }
 
 /// The value as what its key wants.
-fn interpret(variable: &str, section: &str, key: &str, value: &str) -> Result<toml::Value> {
+fn interpret(variable: &str, section: &str, key: &str, value: &str) -> Result<toml::Value, Wrong> {
     if !keys(section).iter().any(|known| known == key) {
         return Err(unknown(variable));
     }
     if LISTS.contains(&(section, key)) {
-        bail!("{variable}: lists have no variable; give {section}.{key} in the file");
+        let what = format!("lists have no variable; give {section}.{key} in the file");
+        let line = match typing::example(&format!("{section}.{key}")) {
+            Some(example) => vec![format!("[{section}]"), format!("{key} = {example}")],
+            None => vec![format!("[[{section}.{key}]]")],
+        };
+        return Err(Wrong::new(variable, &what, Change::many(Place::NewFile, line)));
     }
     // Text first: a key that wants text takes nothing else, and one that does not takes no text.
     let text = toml::Value::String(value.to_owned());
     let number = value.parse::<i64>().ok().map(toml::Value::Integer);
     let switch = value.parse::<bool>().ok().map(toml::Value::Boolean);
-    let mut wrong = None;
+    let mut wrong = String::new();
     for candidate in [Some(text), number, switch].into_iter().flatten() {
         match probe(section, key, candidate.clone()) {
             Ok(_) => return Ok(candidate),
-            Err(error) => wrong = Some(error),
+            Err(error) => wrong = error.message().to_owned(),
         }
     }
-    let wrong = wrong.map_or_else(String::new, |error| error.message().to_owned());
-    bail!("{variable}: {wrong}")
+    Err(Wrong::new(variable, &wrong, example_line(variable, section, key)))
 }
 
 /// What the sections say to one key alone.
@@ -92,13 +139,16 @@ fn set(
     section: &str,
     key: &str,
     value: toml::Value,
-) -> Result<()> {
-    table
+) -> Result<(), Wrong> {
+    let inner = table
         .entry(section)
         .or_insert_with(|| toml::Value::Table(toml::Table::new()))
-        .as_table_mut()
-        .ok_or_else(|| anyhow!("{variable}: {section} is no section of the file"))?
-        .insert(key.to_owned(), value);
+        .as_table_mut();
+    let Some(inner) = inner else {
+        let header = Change::one(Place::NewFile, format!("[{section}]"));
+        return Err(Wrong::new(variable, &format!("{section} is no section of the file"), header));
+    };
+    inner.insert(key.to_owned(), value);
     Ok(())
 }
 
@@ -118,11 +168,14 @@ fn displace(table: &mut toml::Table, given: &BTreeSet<(String, String)>) {
     }
 }
 
-fn unknown(variable: &str) -> anyhow::Error {
+fn unknown(variable: &str) -> Wrong {
     let known: Vec<String> = sections().iter().flat_map(|section| variables(section)).collect();
-    let hint = most_similar(variable, known.iter().map(String::as_str))
-        .map_or_else(String::new, |known| format!("; did you mean {known}?"));
-    anyhow!("{variable}: there is no such key, and a variable is named LVSP_SECTION__KEY{hint}")
+    let similar = most_similar(variable, known.iter().map(String::as_str));
+    let hint = similar.map_or_else(String::new, |known| format!("; did you mean {known}?"));
+    let what = format!("there is no such key, and a variable is named LVSP_SECTION__KEY{hint}");
+    // The value could be a secret.
+    let line = format!("{}=...", similar.unwrap_or("LVSP_SECTION__KEY"));
+    Wrong::new(variable, &what, Change::one(Place::Environment, line))
 }
 
 fn variables(section: &str) -> Vec<String> {

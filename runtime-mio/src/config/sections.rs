@@ -10,6 +10,8 @@ use lvsp_core::crypto::provider::CipherProvider;
 use lvsp_core::limits::Limits;
 use serde::{Deserialize, Serialize};
 
+use super::places::Places;
+
 /// The file's contents. Every key has a default but those that only the operator can know.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +30,9 @@ pub struct File {
     pub admin: AdminSection,
     /// Every bound of the core.
     pub limits: Limits,
+    /// Where each key was given.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 /// `[control]`

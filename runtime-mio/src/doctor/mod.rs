@@ -9,10 +9,15 @@
 //! | `public` | `media.public_ip` against the interfaces, and whether UDP comes back from it |
 //! | `names` | whether `gateway.endpoint` resolves, and where to |
 //! | `certificate` | the chain, its key, its names and its age |
+//! | `front` | what answers at `gateway.endpoint`: its certificate, and whether a proxy names clients |
 //! | `secrets` | how hard the control secrets are to guess, and who can read their files |
-//! | `surroundings` | a proxy in front, open files, memory, the clock |
+//! | `surroundings` | open files, memory, the clock |
+//!
+//! Whatever is not as it should be comes with the lines to write ([`Change`]): no finding can be made
+//! without.
 
 mod certificate;
+mod front;
 mod names;
 mod public;
 mod secrets;
@@ -24,7 +29,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::config::File;
+use crate::config::{Change, Fault, File, alternatives};
 use crate::load::Progress;
 
 /// How bad something is.
@@ -44,27 +49,68 @@ pub enum Severity {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// The configuration key, or what of this host.
-    pub about: &'static str,
+    /// The configuration key, as in `control.client[0].secret`, or what of this host.
+    pub about: String,
+    /// Where the key stands: the file and its line, or a variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// What was found.
     pub what: String,
-    /// What to do.
+    /// What to do, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// What to write; one of them is enough. Empty only where nothing is to be done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 impl Finding {
-    fn ok(about: &'static str, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Ok, about, what: what.into(), remedy: None }
+    fn ok(about: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Ok,
+            about: about.into(),
+            place: None,
+            what: what.into(),
+            remedy: None,
+            changes: Vec::new(),
+        }
     }
 
-    fn warning(about: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let remedy = Some(remedy.into());
-        Self { severity: Severity::Warning, about, what: what.into(), remedy }
+    fn warning(
+        about: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+        change: Change,
+    ) -> Self {
+        Self {
+            severity: Severity::Warning,
+            remedy: Some(remedy.into()),
+            changes: vec![change],
+            ..Self::ok(about, what)
+        }
     }
 
-    fn error(about: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, ..Self::warning(about, what, remedy) }
+    fn error(
+        about: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+        change: Change,
+    ) -> Self {
+        Self { severity: Severity::Error, ..Self::warning(about, what, remedy, change) }
+    }
+
+    /// Another change that would do.
+    fn or(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+}
+
+impl From<Fault> for Finding {
+    fn from(fault: Fault) -> Self {
+        let Fault { key, place, what, changes } = fault;
+        let remedy = Some("change it so; docs/configuration.md explains each key".to_owned());
+        Self { severity: Severity::Error, about: key, place, what, remedy, changes }
     }
 }
 
@@ -86,36 +132,41 @@ impl Report {
         Self { findings, errors, warnings }
     }
 
-    /// For people: a line for each finding, and below it what to do.
+    /// For people: a line for each finding, and below it what to do and what to write.
     #[must_use]
     pub fn text(&self) -> String {
         let width = self.findings.iter().map(|finding| finding.about.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Finding { severity, about, what, remedy } in &self.findings {
+        for Finding { severity, about, place, what, remedy, changes } in &self.findings {
             let severity = match severity {
                 Severity::Ok => "ok",
                 Severity::Warning => "warning",
                 Severity::Error => "ERROR",
             };
-            let _ = writeln!(text, "{severity:<8} {about:<width$}  {what}");
+            let margin = " ".repeat(width + 11);
+            let place = place.as_ref().filter(|_| !changes.is_empty());
+            let place = place.map_or_else(String::new, |place| format!("{place}: "));
+            let _ = writeln!(text, "{severity:<8} {about:<width$}  {place}{what}");
             if let Some(remedy) = remedy {
-                let _ = writeln!(text, "{:<8} {:<width$}  -> {remedy}", "", "");
+                let _ = writeln!(text, "{margin}-> {remedy}");
             }
+            text += &alternatives(changes, &(margin + "   "));
         }
         let number = |count, of| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
         text + &format!("{}, {}", number(self.errors, "error"), number(self.warnings, "warning"))
     }
 }
 
-/// Looks at everything. Takes up to some seconds where names or datagrams are waited for.
+/// Looks at everything. Takes up to some seconds where names, connections or datagrams are waited for.
 #[must_use]
 pub fn examine(file: &File, progress: &Progress) -> Report {
     type Look = fn(&File) -> Vec<Finding>;
-    let looks: [Look; 7] = [
+    let looks: [Look; 8] = [
         sockets::look,
         public::look,
         names::look,
         |file| certificate::look(file, SystemTime::now()),
+        |file| front::look(file, SystemTime::now()),
         secrets::look,
         surroundings::look,
         configuration,
@@ -124,9 +175,15 @@ pub fn examine(file: &File, progress: &Progress) -> Report {
     let mut findings: Vec<Finding> = Vec::new();
     for (done, look) in looks.iter().enumerate() {
         progress.set(done as u64);
-        for finding in look(file) {
+        for mut finding in look(file) {
             // What a look at one thing found is what keeps the whole from being served.
-            if !findings.iter().any(|known| known.what == finding.what) {
+            let is_known = |known: &Finding| {
+                known.what == finding.what
+                    || (known.about == finding.about && known.severity == Severity::Error)
+            };
+            let is_whole = done + 1 == looks.len();
+            if !(is_whole && findings.iter().any(is_known)) {
+                finding.place = finding.place.or_else(|| file.places.where_is(&finding.about));
                 findings.push(finding);
             }
         }
@@ -137,18 +194,8 @@ pub fn examine(file: &File, progress: &Progress) -> Report {
 
 /// Whether all of it together can be served.
 fn configuration(file: &File) -> Vec<Finding> {
-    vec![match file.check() {
-        Ok(()) => Finding::ok("configuration", "it can be served"),
-        Err(error) => Finding::error(
-            "configuration",
-            format!("{error:#}"),
-            "change the key that is named; docs/configuration.md explains each",
-        ),
-    }]
-}
-
-/// The host of `host:port`, without the brackets of an IPv6 address, and the port.
-fn host_and_port(endpoint: &str) -> Option<(&str, u16)> {
-    let (host, port) = endpoint.rsplit_once(':')?;
-    Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+    match file.check() {
+        Ok(()) => vec![Finding::ok("configuration", "it can be served")],
+        Err(faults) => faults.into_iter().map(Finding::from).collect(),
+    }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use lvsp_core::entropy::Entropy;
 
 use super::{Finding, Severity};
-use crate::config::File;
+use crate::config::{Change, File};
 use crate::entropy::OsEntropy;
 use crate::host;
+use crate::ports::{self, Format};
 
 const KEY: &str = "media.public_ip";
 /// Datagrams that are sent to oneself, and how long each is waited for.
@@ -24,7 +25,8 @@ pub(super) fn look(file: &File) -> Vec<Finding> {
         (None, _) => return Vec::new(),
     };
     let interfaces = host::addresses();
-    let finding = judge(public, listen.ip(), &interfaces);
+    let change = file.right_public_ip(Some(public));
+    let finding = judge(public, listen.ip(), &interfaces, &change);
     if finding.severity == Severity::Error {
         return vec![finding];
     }
@@ -34,7 +36,15 @@ pub(super) fn look(file: &File) -> Vec<Finding> {
     } else {
         finding
     };
-    vec![finding, judge_return(SocketAddr::from((public, listen.port())), came_back)]
+    let firewall = ports::describe(file, Format::Nft);
+    let firewall = firewall.lines().filter(|line| line.contains(" udp "));
+    let mut firewall: Vec<_> = firewall.map(str::to_owned).collect();
+    if firewall.is_empty() {
+        // On loopback nothing is to be opened but the interface itself.
+        firewall.push("ip link set lo up".to_owned());
+    }
+    let open = Change::shell(firewall);
+    vec![finding, judge_return(SocketAddr::from((public, listen.port())), came_back, open)]
 }
 
 /// Whether an interface has the address.
@@ -43,7 +53,7 @@ fn is_here(public: Ipv4Addr, interfaces: &[IpAddr]) -> bool {
 }
 
 /// The address by itself, and against those of this host.
-fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr]) -> Finding {
+fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change) -> Finding {
     const OURS: &str = "give the address that clients reach this host at: that of its interface, or of \
                         the router in front that forwards the UDP port";
     if public.is_loopback() {
@@ -51,10 +61,10 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr]) -> Finding {
             Finding::ok(KEY, format!("{public}: clients on this host alone"))
         } else {
             let what = format!("{public} is loopback: clients elsewhere send to themselves");
-            Finding::error(KEY, what, OURS)
+            Finding::error(KEY, what, OURS, right.clone())
         };
     }
-    let error = |why: &str| Finding::error(KEY, format!("{public} {why}"), OURS);
+    let error = |why: &str| Finding::error(KEY, format!("{public} {why}"), OURS, right.clone());
     if public.is_documentation() {
         return error("stands in examples only and belongs to nobody");
     }
@@ -70,6 +80,7 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr]) -> Finding {
             format!("{public} is on no interface of this host"),
             "right behind a router or cloud network that forwards the UDP port to this host without \
              changing its number; otherwise wrong: give an address that this host has",
+            right.clone(),
         );
     }
     let shared = public.octets()[0] == 100 && public.octets()[1] & 0xC0 == 64;
@@ -79,6 +90,7 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr]) -> Finding {
             format!("{public} is a private address: clients of the same network alone reach it"),
             "right for a network of your own; for clients from the internet give the router's public \
              address and forward the UDP port",
+            right.clone(),
         );
     }
     Finding::ok(KEY, format!("{public} is an address of this host"))
@@ -119,7 +131,7 @@ fn heard(receiver: &UdpSocket, mark: &[u8]) -> bool {
     }
 }
 
-fn judge_return(address: SocketAddr, came_back: Option<bool>) -> Finding {
+fn judge_return(address: SocketAddr, came_back: Option<bool>, open: Change) -> Finding {
     match came_back {
         Some(true) => Finding::ok(KEY, format!("UDP that is sent to {address} arrives here")),
         Some(false) => Finding::warning(
@@ -131,6 +143,7 @@ fn judge_return(address: SocketAddr, came_back: Option<bool>) -> Finding {
                  (`lvsp-mio ports`)",
                 address.port()
             ),
+            open,
         ),
         None => Finding::ok(
             KEY,
@@ -148,6 +161,7 @@ mod tests {
     fn addresses_are_told_apart_by_who_can_reach_them() {
         use Severity::{Error, Ok, Warning};
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let right = crate::config::Places::default().set(KEY, "8.8.4.4");
         let here: Vec<IpAddr> =
             ["8.8.4.4", "10.1.2.3", "100.64.3.4"].iter().map(|ip| ip.parse().unwrap()).collect();
         for (public, severity, said) in [
@@ -160,12 +174,13 @@ mod tests {
             ("0.0.0.0", Error, "no address of one host"),
             ("169.254.1.1", Error, "got no address"),
         ] {
-            let finding = judge(public.parse().unwrap(), any, &here);
+            let finding = judge(public.parse().unwrap(), any, &here, &right);
             assert_eq!(finding.severity, severity, "{public}");
+            assert_eq!(finding.changes.is_empty(), severity == Ok, "{public}");
             assert!(finding.what.contains(said), "{}", finding.what);
         }
         let loopback = Ipv4Addr::LOCALHOST;
-        assert_eq!(judge(loopback, IpAddr::V4(loopback), &here).severity, Ok);
+        assert_eq!(judge(loopback, IpAddr::V4(loopback), &here, &right).severity, Ok);
     }
 
     #[test]
