@@ -25,7 +25,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::config::File;
-use crate::load::Progress;
+use crate::progress::Progress;
 
 /// How bad something is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
