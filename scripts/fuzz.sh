@@ -13,7 +13,7 @@ seconds=${1:-10}
 [ $# = 0 ] || shift
 grown=fuzz/target/corpus
 
-has() { command -v "$1" >/dev/null 2>&1; }
+. scripts/need.sh
 
 fail() {
     echo "fuzz: $*" >&2
