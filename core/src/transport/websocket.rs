@@ -4,8 +4,8 @@
 //! for each broken rule. Not here: the upgrade before it and TLS below it.
 //!
 //! Invariant: a frame's declared length is checked before memory is set aside for it, memory grows
-//! only with what was received (`gate.rs`), and what is held is less than one message. Pings are answered, close frames are
-//! echoed; nothing that a caller must flush stays inside.
+//! only with what was received (`gate.rs`), and what is held is less than one message. Pings are
+//! answered, close frames are echoed; nothing that a caller must flush stays inside.
 //!
 //! tungstenite writes payloads to the `log` facade at its level `trace`: hosts keep it below.
 
