@@ -13,11 +13,8 @@ cd "$(dirname "$0")/.."
 baseline=benches/instructions.txt
 percent=5
 
-if ! command -v valgrind >/dev/null; then
-    as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-    as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends valgrind
-fi
+. scripts/need.sh
+need valgrind:valgrind
 tools="$(rustc --version), $(valgrind --version), $(uname -m)"
 
 cargo build --locked --release -p lvsp-benches --bin hot_path

@@ -1,14 +1,13 @@
 #!/bin/sh
 # Holds the admin plane against the tools that read it, while members talk: promtool takes the figures,
-# and tshark and capinfos a flight recorder's file. Installs what is missing (Debian).
+# and tshark and capinfos a flight recorder's file. Installs what is missing (Debian); status 77 where it
+# cannot.
 #
 # SERVER=FILE tests that program instead of building the one of this folder.
 set -eu
 
 [ -z "${SERVER:-}" ] || SERVER=$(realpath "$SERVER")
 cd "$(dirname "$0")/.."
-
-has() { command -v "$1" >/dev/null 2>&1; }
 
 say() { echo "admin: $*"; }
 
@@ -17,20 +16,8 @@ fail() {
     exit 1
 }
 
-missing_packages() {
-    has promtool || echo prometheus
-    has tshark || echo tshark
-    has curl || echo curl
-    has jq || echo jq
-}
-
-missing=$(missing_packages | tr '\n' ' ')
-if [ -n "$missing" ]; then
-    say "installing $missing"
-    apt-get update >/dev/null
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >/dev/null
-fi
+. scripts/need.sh
+need promtool:prometheus tshark:tshark curl:curl jq:jq
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio
     SERVER=$PWD/target/debug/lvsp-mio

@@ -14,9 +14,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 . scripts/need.sh
-need containers ip:iproute2 unshare:util-linux openssl:openssl python3:python3 \
-    docker-compose:docker-compose
-python3 -c "import ensurepip" 2>/dev/null || need containers ensurepip:python3-venv
+need_root
+need ip:iproute2 unshare:util-linux openssl:openssl python3:python3 docker-compose:docker-compose
+python3 -c "import ensurepip" 2>/dev/null || add_packages python3-venv
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
     SERVER=$PWD/target/debug/lvsp-mio

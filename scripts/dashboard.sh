@@ -15,36 +15,9 @@ set -eu
 cd "$(dirname "$0")/.."
 tests=tests/dashboard
 
-has() { command -v "$1" >/dev/null 2>&1; }
-
-cannot() {
-    echo "dashboard: cannot be shown here: $*" >&2
-    exit 77
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-install_missing() {
-    packages=
-    for program in chromium:chromium node:nodejs npm:npm; do
-        has "${program%%:*}" || packages="$packages ${program##*:}"
-    done
-    [ -n "$packages" ] || return 0
-    has apt-get || cannot "no apt-get; install what Debian calls:$packages"
-    [ "$(id -u)" = 0 ] || has sudo || cannot "neither root nor sudo; as root: apt-get install$packages"
-    echo "dashboard: installing$packages"
-    as_root apt-get update -q || cannot "apt-get update fails"
-    # Unquoted on purpose: one word is one package.
-    # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages ||
-        cannot "apt-get does not install$packages"
-}
-
-install_missing
-major=$(node -p 'process.versions.node.split(".")[0]')
-[ "$major" -ge 20 ] || cannot "Node $major is too old; install Node 20 or newer"
+. scripts/need.sh
+need chromium:chromium node:nodejs npm:npm
+need_node
 npm ci --prefix "$tests" --no-audit --no-fund --ignore-scripts
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --bin lvsp-mio --target-dir target

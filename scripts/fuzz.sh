@@ -13,7 +13,7 @@ seconds=${1:-10}
 [ $# = 0 ] || shift
 grown=fuzz/target/corpus
 
-has() { command -v "$1" >/dev/null 2>&1; }
+. scripts/need.sh
 
 fail() {
     echo "fuzz: $*" >&2
@@ -32,6 +32,7 @@ options() {
     gw_json) echo "-max_len=66000 -dict=fuzz/dictionaries/gateway.dict" ;;
     lvsp_json) echo "-max_len=66000 -dict=fuzz/dictionaries/lvsp.dict" ;;
     ws_upgrade) echo "-max_len=20000 -dict=fuzz/dictionaries/http.dict" ;;
+    proxy_client) echo "-max_len=2048 -dict=fuzz/dictionaries/proxy.dict" ;;
     dave_ops) echo "-max_len=4096 -dict=fuzz/dictionaries/gateway.dict" ;;
     rtp_header | rtcp) echo "-max_len=1500 -dict=fuzz/dictionaries/media.dict" ;;
     udp_datagram) echo "-max_len=4096 -dict=fuzz/dictionaries/media.dict" ;;

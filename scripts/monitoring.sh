@@ -8,31 +8,8 @@ set -eu
 
 cd "$(dirname "$0")/.."
 
-has() { command -v "$1" >/dev/null 2>&1; }
-
-cannot() {
-    echo "monitoring: cannot be shown here: $*" >&2
-    exit 77
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-install_missing() {
-    packages=
-    for program in promtool:prometheus python3:python3; do
-        has "${program%%:*}" || packages="$packages ${program##*:}"
-    done
-    [ -n "$packages" ] || return 0
-    has apt-get || cannot "no apt-get; install what Debian calls:$packages"
-    [ "$(id -u)" = 0 ] || has sudo || cannot "neither root nor sudo; as root: apt-get install$packages"
-    as_root apt-get update -q || cannot "apt-get update fails"
-    # Unquoted on purpose: one word is one package.
-    # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages ||
-        cannot "apt-get does not install$packages"
-}
+. scripts/need.sh
+need promtool:prometheus python3:python3
 
 # The dashboard's queries as recording rules, which promtool can read. Grafana's variables become
 # values that fit where they stand.
@@ -49,7 +26,6 @@ json.dump({"groups": [{"name": "grafana", "rules": rules}]}, sys.stdout)
 PYTHON
 }
 
-install_missing
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -4,12 +4,12 @@
 # where it cannot.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/need.sh
 
 version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 if ! cargo "+$version" --version >/dev/null 2>&1 &&
     ! rustup toolchain install "$version" --profile minimal --no-self-update >/dev/null 2>&1; then
-    echo "msrv: cannot be shown here: Rust $version is not installed, and rustup cannot fetch it" >&2
-    exit 77
+    cannot "Rust $version is not installed, and rustup cannot fetch it"
 fi
 echo "msrv: Rust $version"
 cargo "+$version" check --locked -p lvsp-core -p lvsp-mio -p lvsp-tokio --target-dir target/msrv

@@ -12,7 +12,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 . scripts/need.sh
-need offline ip:iproute2 nsenter:util-linux strace:strace
+need_root
+need ip:iproute2 nsenter:util-linux strace:strace
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
     SERVER=$PWD/target/debug/lvsp-mio
@@ -22,19 +23,14 @@ work=$(mktemp -d)
 netns=lvsp-off-$$
 tracer=
 clean() {
-    if [ -e "/run/netns/$netns" ]; then
-        # Whoever is left in there was started from here.
-        for pid in $(ip netns pids "$netns"); do kill -9 "$pid" 2>/dev/null || true; done
-        ip netns del "$netns"
-    fi
+    remove_namespaces "$netns"
     rm -rf "$work"
 }
 trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-ip netns add "$netns"
-ip -n "$netns" link set lo up
+make_namespace "$netns"
 if ip -n "$netns" route show table all | grep -qv ' dev lo '; then
     echo "offline: the namespace has a way out" >&2
     exit 1

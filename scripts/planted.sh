@@ -30,7 +30,8 @@ names=()
 case ${1-} in
 --rotate)
     all=(tests/planted/*.patch)
-    first=$(($(date +%s) / 86400 * $2))
+    day=$(($(date +%s) / 86400))
+    first=$((day * $2))
     for i in $(seq "$2"); do
         names+=("$(basename "${all[$(((first + i) % ${#all[@]}))]}" .patch)")
     done

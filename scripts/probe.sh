@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Probes a server from another host, with firewalls in between: two network namespaces with a link
-# between them, which are removed again. Each case says what the probe has to say. Needs root, ip and
-# nft; status 77 says that this machine lacks them.
+# between them, which are removed again. Each case says what the probe has to say. Needs root, and
+# installs by apt-get what is missing of iproute2 and nftables; status 77 where that cannot be done.
 #
 # SERVER=FILE runs that program instead of building the one of this folder.
 set -euo pipefail
@@ -9,13 +9,9 @@ set -euo pipefail
 [ -z "${SERVER:-}" ] || SERVER=$(realpath "$SERVER")
 cd "$(dirname "$0")/.."
 
-lacks() {
-    echo "probe: $1, so nothing was probed from another host" >&2
-    exit 77
-}
-[ "$(id -u)" = 0 ] || lacks "not root"
-command -v ip >/dev/null || lacks "no ip here (Debian: iproute2)"
-command -v nft >/dev/null || lacks "no nft here (Debian: nftables)"
+. scripts/need.sh
+need_root
+need ip:iproute2 nft:nftables
 
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
@@ -33,23 +29,16 @@ leave() {
         kill -9 "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     fi
-    for netns in "$host" "$other"; do
-        [ ! -e "/run/netns/$netns" ] || ip netns del "$netns"
-    done
+    remove_namespaces "$host" "$other"
     rm -rf "$folder"
 }
 trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-ip netns add "$host" 2>/dev/null || lacks "no network namespace can be made here"
-ip netns add "$other"
-ip link add "lps$$" netns "$host" type veth peer name "lpc$$" netns "$other"
-ip -n "$host" addr add 198.18.0.1/24 dev "lps$$"
-ip -n "$other" addr add 198.18.0.2/24 dev "lpc$$"
-for netns in "$host" "$other"; do ip -n "$netns" link set lo up; done
-ip -n "$host" link set "lps$$" up
-ip -n "$other" link set "lpc$$" up
+make_namespace "$host"
+make_namespace "$other"
+link_namespaces "$host" "lps$$" 198.18.0.1/24 "$other" "lpc$$" 198.18.0.2/24
 ip netns exec "$host" nft add table inet probe
 ip netns exec "$host" nft add chain inet probe input '{ type filter hook input priority 0; }'
 

@@ -7,8 +7,9 @@
 #   scripts/proxies.sh [nginx-http] [nginx-stream] [caddy]
 #
 # Needs root, and installs by apt-get what is missing of iproute2, util-linux, openssl, nginx,
-# libnginx-mod-stream and caddy; status 77 where that cannot be done. Everything happens in two network namespaces with a link between
-# them, which are removed again. SERVER=FILE runs that program instead of building one.
+# libnginx-mod-stream and caddy; status 77 where that cannot be done. Everything happens in two network
+# namespaces with a link between them, which are removed again.
+# SERVER=FILE runs that program instead of building one.
 set -eu
 
 [ -z "${SERVER:-}" ] || SERVER=$(realpath "$SERVER")
@@ -16,7 +17,8 @@ cd "$(dirname "$0")/.."
 modules=/usr/lib/nginx/modules
 
 . scripts/need.sh
-need proxies ip:iproute2 ss:iproute2 nsenter:util-linux openssl:openssl nginx:nginx caddy:caddy \
+need_root
+need ip:iproute2 ss:iproute2 nsenter:util-linux openssl:openssl nginx:nginx caddy:caddy \
     "$modules/ngx_stream_module.so:libnginx-mod-stream"
 if [ -z "${SERVER:-}" ]; then
     cargo build --locked -p lvsp-mio --target-dir target
@@ -33,9 +35,7 @@ here=198.51.100.1
 clean() {
     for pid in $started; do kill "$pid" 2>/dev/null || true; done
     for pid in $started; do wait "$pid" 2>/dev/null || true; done
-    for netns in "$servers" "$clients"; do
-        [ ! -e "/run/netns/$netns" ] || ip netns del "$netns"
-    done
+    remove_namespaces "$servers" "$clients"
     rm -rf "$work"
 }
 trap clean EXIT
@@ -46,15 +46,10 @@ trap 'exit 143' TERM
 # with a process of its own.
 in_servers="nsenter --net=/run/netns/$servers"
 
-ip netns add "$servers"
-ip netns add "$clients"
-ip link add "lvp$$" netns "$servers" type veth peer name "lvq$$" netns "$clients"
-ip -n "$servers" addr add $here/24 dev "lvp$$"
-ip -n "$clients" addr add 198.51.100.2/24 dev "lvq$$"
+make_namespace "$servers"
+make_namespace "$clients"
+link_namespaces "$servers" "lvp$$" $here/24 "$clients" "lvq$$" 198.51.100.2/24
 ip -n "$clients" addr add 198.51.100.3/24 dev "lvq$$"
-for netns in "$servers" "$clients"; do ip -n "$netns" link set lo up; done
-ip -n "$servers" link set "lvp$$" up
-ip -n "$clients" link set "lvq$$" up
 
 scripts/test-certificate.sh "$work" IP:$here
 "$SERVER" gen-secret >"$work/secret"

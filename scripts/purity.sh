@@ -6,6 +6,7 @@
 # status 77 where it cannot.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/need.sh
 
 target=wasm32-unknown-unknown
 probe=tests/purity
@@ -22,9 +23,8 @@ if has_std; then
 elif rustup target add $target >/dev/null 2>&1; then
     say "rustup fetched the standard library for $target"
 else
-    say "cannot be shown here: this toolchain has no standard library for $target, and rustup cannot" >&2
-    say "fetch it; on a machine with a network: rustup target add $target" >&2
-    exit 77
+    cannot "this toolchain has no standard library for $target, and rustup cannot fetch it; on a" \
+        "machine with a network: rustup target add $target"
 fi
 
 say "building the core without its default features"

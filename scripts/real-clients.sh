@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the servers against real client libraries: songbird, @discordjs/voice and discord.py.
-# Installs what is missing (Debian), builds, runs the judges; the exit status is the verdict.
+# Installs what is missing (Debian), builds, runs the judges; the exit status is the verdict, 77 where
+# what is missing cannot be installed.
 #
 #   scripts/real-clients.sh                        all three of these:
 #   scripts/real-clients.sh pair [options]         who hears whom (tests/clients/pair.mjs)
@@ -16,45 +17,21 @@ clients=tests/clients
 songbird=$clients/songbird/target/debug/voice-harness-songbird
 venv=$clients/discordpy/venv
 
-has() { command -v "$1" >/dev/null 2>&1; }
+. scripts/need.sh
 
 fail() {
     echo "real-clients: $*" >&2
     exit 1
 }
 
-missing_packages() {
-    has cc || echo build-essential
-    has node || echo nodejs
-    has npm || echo npm
-    has openssl || echo openssl
-    has pkg-config || echo pkg-config
-    # songbird needs the Opus library even when it only passes packets through.
-    { has pkg-config && pkg-config --exists opus; } || echo libopus-dev
-    # Debian packs the module that makes environments apart from Python itself.
-    { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; } || echo python3-venv
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-install_missing() {
-    packages=$(missing_packages | tr '\n' ' ')
-    [ -n "$packages" ] || return 0
-    has apt-get || fail "no apt-get here; install what Debian calls: $packages"
-    [ "$(id -u)" = 0 ] || has sudo || fail "neither root nor sudo; as root: apt-get install $packages"
-    echo "real-clients: installing $packages"
-    as_root apt-get update -q
-    # Unquoted on purpose: one word is one package.
-    # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
-}
-
-check_versions() {
+prepare() {
     has cargo || fail "no cargo here; install Rust with rustup (Debian's own may be too old)"
-    major=$(node -p 'process.versions.node.split(".")[0]')
-    [ "$major" -ge 20 ] || fail "Node $major is too old; install Node 20 or newer (Debian 13 has it)"
+    need cc:build-essential node:nodejs npm:npm openssl:openssl pkg-config:pkg-config python3:python3
+    # songbird needs the Opus library even when it only passes packets through.
+    pkg-config --exists opus || add_packages libopus-dev
+    # Debian packs the module that makes environments apart from Python itself.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || add_packages python3-venv
+    need_node
 }
 
 # The target folders are named so that CARGO_TARGET_DIR cannot move the programs elsewhere.
@@ -89,16 +66,13 @@ all | pair | scenarios | rooms) judge=${1:-all} ;;
 esac
 [ $# = 0 ] || shift
 
-install_missing
-check_versions
+prepare
 build
 case $judge in
 all)
     # Each verdict is worth seeing, so the others run after a failed one as well.
     status=0
-    pair || status=1
-    scenarios || status=1
-    rooms || status=1
+    for each in pair scenarios rooms; do "$each" || status=1; done
     exit $status
     ;;
 *) "$judge" "$@" ;;

@@ -7,5 +7,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seeds=${1:-100000}
-from=${2:-$(($(date +%s) / 86400 * 1000000))}
+day=$(($(date +%s) / 86400))
+from=${2:-$((day * 1000000))}
 exec cargo run --quiet --locked --profile simulate -p lvsp-tests --bin simulate -- --from "$from" --seeds "$seeds"

@@ -12,6 +12,7 @@ fn main() -> io::Result<()> {
         ("core_ops", core_ops()),
         ("dave_ops", dave_ops()),
         ("gw_binary", gw_binary()),
+        ("proxy_client", proxy_client()),
         ("replay_window", replay_window()),
         ("resume_diff", resume_diff()),
         ("rtcp", rtcp()),
@@ -104,6 +105,63 @@ fn rtcp() -> Seeds {
         ("eight_bytes_ending_in_zeros", vec![0x80, 200, 0, 1, 0, 0, 0, 0]),
         ("type_207", head(0, 207, 1).to_vec()),
         ("eris_keepalive", vec![0x80, 0xC8, 0, 0]),
+    ]
+}
+
+/// By the PROXY protocol (0), `X-Forwarded-For` (1) or `Forwarded` (2), in pieces of seven bytes.
+fn by_proxy(how: u8, bytes: &[u8]) -> Vec<u8> {
+    join(&[&[how, 1, 6], bytes])
+}
+
+/// A header of version 2.
+fn version_2(command: u8, transport: u8, body: &[u8]) -> Vec<u8> {
+    let length = [(body.len() >> 8) as u8, body.len() as u8];
+    join(&[b"\r\n\r\n\0\r\nQUIT\n", &[command, transport], &length, body])
+}
+
+fn proxy_client() -> Seeds {
+    let request = b"GET /?v=8 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+    let four = [203, 0, 113, 9, 192, 0, 2, 1, 1, 2, 1, 187];
+    let six = [&[0x20, 1, 0x0D, 0xB8][..], &[0; 28], &[1, 2, 1, 187]].concat();
+    let line = b"PROXY TCP4 203.0.113.9 192.0.2.1 56324 443\r\n";
+    vec![
+        ("v1_tcp4", by_proxy(0, &join(&[line, request]))),
+        ("v1_tcp6", by_proxy(0, b"PROXY TCP6 2001:db8::9 ::1 1 443\r\nGET /")),
+        ("v1_unknown", by_proxy(0, b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n")),
+        ("v1_cut_short", by_proxy(0, b"PROXY TCP4 203.0.113.9")),
+        ("v1_port_too_large", by_proxy(0, b"PROXY TCP4 203.0.113.9 192.0.2.1 1 65536\r\n")),
+        ("v1_without_carriage_return", by_proxy(0, b"PROXY TCP4 203.0.113.9 192.0.2.1 1 2\n")),
+        ("v1_over_its_limit", by_proxy(0x12, &join(&[b"PROXY UNKNOWN ", &[b'a'; 120]]))),
+        ("v1_twice", by_proxy(0, &join(&[line, line]))),
+        ("v2_tcp4", by_proxy(0, &join(&[&version_2(0x21, 0x11, &four), request]))),
+        ("v2_tcp6_and_more", by_proxy(0, &version_2(0x21, 0x21, &join(&[&six, &[4; 60]])))),
+        ("v2_of_the_proxy_itself", by_proxy(0, &version_2(0x20, 0, &[]))),
+        ("v2_unix", by_proxy(0, &version_2(0x21, 0x31, &[0; 216]))),
+        ("v2_datagram", by_proxy(0, &version_2(0x21, 0x12, &four))),
+        ("v2_body_too_short", by_proxy(0, &version_2(0x21, 0x11, &four[1..]))),
+        ("v2_over_its_limit", by_proxy(0x30, &version_2(0x21, 0x11, &[0; 217]))),
+        ("no_header", by_proxy(0, request)),
+        ("x_one", by_proxy(1, b"203.0.113.9")),
+        ("x_a_lie_before_it", by_proxy(1, b"192.0.2.1, 203.0.113.9:4711,10.0.0.7")),
+        ("x_lines", by_proxy(1, b"192.0.2.1\n::ffff:203.0.113.9\n10.0.0.7")),
+        ("x_all_trusted", by_proxy(1, b"10.0.0.7, 127.0.0.1")),
+        ("x_unknown", by_proxy(1, b"203.0.113.9, unknown")),
+        ("x_not_text", by_proxy(1, b"203.0.113.9, \xFF")),
+        ("x_not_text_before_it", by_proxy(1, b"\xFF, 203.0.113.9")),
+        ("x_control_byte", by_proxy(1, b"203.0.113.9\x01")),
+        ("forwarded_one", by_proxy(2, b"for=203.0.113.9;proto=https;by=10.0.0.1")),
+        (
+            "forwarded_quoted",
+            by_proxy(2, b"for=192.0.2.1, For=\"[2001:db8::9]:4711\", for=10.0.0.7"),
+        ),
+        ("forwarded_quote_left_open", by_proxy(2, b"for=192.0.2.1;host=\"\nfor=203.0.113.9")),
+        (
+            "forwarded_escaped",
+            by_proxy(2, b"for=203.0.113.9, host=\"\\\",for=192.0.2.2\";for=10.0.0.7"),
+        ),
+        ("forwarded_hidden", by_proxy(2, b"for=_hidden, for=unknown")),
+        ("forwarded_without_for", by_proxy(2, b"by=203.0.113.9;proto=http")),
     ]
 }
 

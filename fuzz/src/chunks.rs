@@ -33,13 +33,17 @@ pub(crate) struct Outcome {
     pub(crate) stage: Stage,
 }
 
-/// Gives `bytes` to a transport in pieces.
+/// Gives `bytes` to a transport in pieces. Whoever a proxy names is let in at once.
 pub(crate) fn feed(transport: &mut Transport, bytes: &[u8], cuts: Cuts<'_>) -> Outcome {
     let (mut events, mut outbound) = (Vec::new(), Vec::new());
     for piece in cuts.pieces(bytes) {
         transport.handle_bytes(piece);
         while let Some(event) = transport.poll_event() {
+            let is_client = matches!(event, TransportEvent::Client(_));
             events.push(event);
+            if is_client {
+                transport.proceed();
+            }
         }
         let waiting = transport.outbound().len();
         outbound.extend_from_slice(transport.outbound());

@@ -17,6 +17,7 @@ pub mod lvsp_json;
 #[allow(dead_code, reason = "what the integration tests need of it, and more than is needed here")]
 #[path = "../../tests/it/people.rs"]
 mod people;
+pub mod proxy_client;
 pub mod replay_window;
 pub mod resume_diff;
 pub mod rtcp;
@@ -41,6 +42,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("gw_binary", gw_binary::gw_binary),
     ("gw_json", gw_json::gw_json),
     ("lvsp_json", lvsp_json::lvsp_json),
+    ("proxy_client", proxy_client::proxy_client),
     ("replay_window", replay_window::replay_window),
     ("resume_diff", resume_diff::resume_diff),
     ("rtcp", rtcp::rtcp),
@@ -104,7 +106,7 @@ mod tests {
         use super::*;
 
         replays! {
-            core_ops dave_ops gw_binary gw_json lvsp_json replay_window resume_diff rtcp rtp_header
+            core_ops dave_ops gw_binary gw_json lvsp_json proxy_client replay_window resume_diff rtcp rtp_header
             udp_datagram ws_frames ws_upgrade
         }
     }

@@ -19,7 +19,7 @@ use crate::chunks::{Cuts, Outcome, feed};
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const TARGET: &str = "/?v=8";
 /// How headers of the PROXY protocol begin, which nobody but trusted proxies may send.
-const PROXY_STARTS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
+pub(crate) const PROXY_STARTS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
 /// A refusal's head and its line.
 const ANSWER_BYTES: usize = 320;
 
@@ -93,7 +93,7 @@ fn check_server(outcome: &Outcome, head: &Head<'_>, bytes: &[u8]) {
 }
 
 /// A whole HTTP answer of one line, that ends the connection.
-fn check_refusal(answer: &[u8]) {
+pub(crate) fn check_refusal(answer: &[u8]) {
     assert!(answer.len() <= ANSWER_BYTES, "{} bytes", answer.len());
     let text = std::str::from_utf8(answer).expect("our own text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");

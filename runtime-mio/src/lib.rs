@@ -2,14 +2,14 @@
 //!
 //! One control thread (`control_thread`) owns the listeners, every TCP connection and the
 //! `Server`; one media thread for each relay (`media_thread`) owns a UDP socket and a `Relay`.
-//! Between them lie bounded queues (`queue`, `handovers`). Work per wake-up is bounded ([`Budgets`]), so that
-//! no plane starves another, and counted ([`Watch`]). There is no protocol in this crate: a line
-//! that mentions an opcode belongs into the core.
+//! Between them lie bounded queues (`queue`, `handovers`). Work per wake-up is bounded
+//! ([`Budgets`]), so that no plane starves another, and counted ([`Watch`]). There is no protocol in
+//! this crate: a line that mentions an opcode belongs into the core.
 //!
 //! [`Runtime::bind`] takes what a configuration file was turned into and [`Runtime::run`] serves
 //! until its [`StopHandle`] says otherwise. [`supervision`] ties it to signals, certificate files and
-//! the service manager. [`admin`] is what operators and their tools look at. [`demo`] is a host of it, with clients on real sockets; [`load`] is a crowd of
-//! clients that measures one.
+//! the service manager. [`admin`] is what operators and their tools look at. [`demo`] is a host of
+//! it, with clients on real sockets; [`load`] is a crowd of clients that measures one.
 #![deny(unsafe_code)]
 
 mod accept;
@@ -37,6 +37,7 @@ pub mod peers;
 pub mod ports;
 pub mod probe;
 mod process;
+mod progress;
 mod pulse;
 mod questions;
 mod queue;
@@ -53,6 +54,7 @@ pub use certificate::{Certificate, CertificateFiles};
 pub use entropy::OsEntropy;
 pub use inherited::InheritError;
 pub use observer::Observer;
+pub use progress::Progress;
 pub use pulse::Pulse;
 pub use runtime::{BindError, Options, Runtime, StopHandle};
 pub use sockets::{Addresses, Sockets};

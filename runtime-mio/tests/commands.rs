@@ -148,3 +148,23 @@ fn what_doctor_and_probe_find_can_be_read_by_programs() {
     let output = lvsp(&probe).env("LVSP_CONTROL__SECRET", SECRET).output().unwrap();
     assert!(output.status.success());
 }
+
+#[test]
+fn every_subcommand_has_examples_that_it_takes() {
+    let (_, help, _) = run(&["--help"]);
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let names = commands.lines().filter_map(|line| line.split_whitespace().next());
+    for name in names.filter(|name| *name != "help") {
+        let (_, help, _) = run(&[name, "--help"]);
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{name}: {help}"));
+        for example in examples.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let command = example.split(" > ").next().unwrap();
+            let words: Vec<_> = command.split_whitespace().collect();
+            let at = words.iter().position(|word| *word == "lvsp-mio").expect("a call of this");
+            assert_eq!(words[at + 1], name, "{example}");
+            // Asked for help at the end, it looks at what came before and does nothing.
+            let (status, _, errors) = run(&[&words[at + 1..], &["--help"]].concat());
+            assert_eq!(status, 0, "{example}: {errors}");
+        }
+    }
+}

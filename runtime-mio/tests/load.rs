@@ -9,9 +9,12 @@
 mod common;
 
 use std::process::{Command, Output};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use common::SECRET;
 use common::process::{Directory, Process, lvsp};
+use common::{Chat, SECRET};
 use lvsp_mio::development;
 use serde_json::Value;
 
@@ -184,4 +187,71 @@ fn a_load_leaves_nothing_behind() {
         let report = report(&load(&server, SECRET, &arguments));
         assert_eq!((&report["arrived"], &report["foreign"]), (&30.into(), &0.into()), "{report}");
     }
+}
+
+#[test]
+fn loads_of_several_machines_do_not_meet_when_each_has_a_secret() {
+    let folder = Directory::new();
+    let secrets = ["first".repeat(8), "other".repeat(8)];
+    let client =
+        |(at, secret)| format!("[[control.client]]\nname = \"load{at}\"\nsecret = {secret:?}\n");
+    let clients: String = secrets.iter().enumerate().map(client).collect();
+    let file = folder.write("lvsp.toml", &format!("{clients}[tls]\noff = true\n"));
+    let server =
+        Process::start(&[("LVSP_CONFIG_FILE", &file), ("LVSP_MEDIA__PUBLIC_IP", "127.0.0.1")]);
+    let together = Barrier::new(secrets.len());
+    let arguments = [
+        "--plain",
+        "--members",
+        "6",
+        "--channels",
+        "2",
+        "--speakers",
+        "2",
+        "--seconds",
+        "1",
+        "--json",
+    ];
+    thread::scope(|scope| {
+        for secret in &secrets {
+            scope.spawn(|| {
+                together.wait();
+                let report = report(&load(&server, secret, &arguments));
+                // Two channels with a speaker and two listeners each, for a second.
+                assert_eq!(
+                    (&report["expected"], &report["arrived"]),
+                    (&200.into(), &200.into()),
+                    "{report}"
+                );
+                assert_eq!(report["foreign"], 0, "{report}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_load_under_a_secret_that_is_in_use_is_turned_away_and_told_what_to_change() {
+    let server = Process::start(&[
+        ("LVSP_CONTROL__SECRET", SECRET),
+        ("LVSP_TLS__OFF", "true"),
+        ("LVSP_MEDIA__PUBLIC_IP", "127.0.0.1"),
+    ]);
+    let mut chat = Chat::connect(server.control, SECRET, None);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                chat.attend();
+            }
+        });
+        let words =
+            complaint(&load(&server, SECRET, &["--plain", "--members", "2", "--speakers", "1"]));
+        done.store(true, Ordering::Relaxed);
+        assert!(
+            words.contains("is connected to") && words.contains("[[control.client]]"),
+            "{words}"
+        );
+    });
+    // The chat server was not disturbed.
+    chat.place(7, None);
 }

@@ -33,6 +33,8 @@ fn a_first_start_says_how_to_connect_and_sigterm_ends_it() {
     let answer = exchange(server.gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("this port speaks TLS"), "{answer}");
+    let log = server.log();
+    assert!(!log.iter().any(|line| line.contains("TLS is off")), "{log:?}");
 
     server.signal("TERM");
     let status = server.wait();

@@ -76,8 +76,30 @@ export class View {
     }
   }
 
+  /** The same for what is asked of the page from outside. */
+  async eventually(what, test) {
+    const until = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const held = await test();
+      if (held) return held;
+      if (Date.now() > until) throw new Error(`${what}: not so within ${PATIENCE_MS / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   text(selector) {
     return this.page.locator(selector).innerText();
+  }
+
+  /** What a small chart shows, from old to new: heights above its zero, 1 where it is filled. */
+  heights(selector) {
+    return this.page.evaluate((selector) => {
+      const chart = document.querySelector(`${selector} .spark`);
+      const { height } = chart.viewBox.baseVal;
+      // A margin of one unit is left at either edge, so that the line is not cut.
+      const points = [...(chart.firstElementChild.getAttribute("d") ?? "").matchAll(/[ML]([\d.]+) ([\d.]+)/g)];
+      return points.map(([, , y]) => (height - 1 - Number(y)) / (height - 2));
+    }, selector);
   }
 
   /** The page as a picture, for people. */
@@ -104,4 +126,6 @@ export class View {
   /** How far the page is wider than its window. */
   overflow() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  }}
+  }
+}
+

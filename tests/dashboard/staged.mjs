@@ -30,6 +30,11 @@ export class Staged {
     return staged;
   }
 
+  /** The second that it is. */
+  get seconds() {
+    return (Date.now() - this.begun) / 1000;
+  }
+
   async close() {
     const closed = new Promise((resolve) => this.http.close(resolve));
     this.http.closeAllConnections();
@@ -59,7 +64,7 @@ export class Staged {
   }
 
   #answer(path, query) {
-    const seconds = (Date.now() - this.begun) / 1000;
+    const { seconds } = this;
     switch (path) {
       case "/v1/status":
         return status(this.world, seconds);
@@ -81,7 +86,8 @@ export class Staged {
 function status(world, seconds) {
   const speaking = world.members.filter((member) => member.speaking).length;
   return {
-    version: "0.0.0-staged", uptime_ms: Math.round(seconds * 1000), ready: true, draining: false, health: 0.98,
+    version: "0.0.0-staged", uptime_ms: Math.round(seconds * 1000), ready: world.ready ?? true, draining: world.draining ?? false,
+    health: world.health ?? 0.98,
     control_links: world.links ?? [{ name: "default", connected: true, revision: "litecord", since_ms: Math.round(seconds * 1000) }],
     relays: [{
       id: 0, address: "127.0.0.1:50000", legs: world.members.length, behind: world.behind ?? false, send_errors: 0,
@@ -94,13 +100,18 @@ function status(world, seconds) {
   };
 }
 
-function figures(member, seconds) {
-  const packets = member.speaking ? Math.round(seconds * 50) : 0;
+function figures({ line, ...member }, seconds) {
+  const spoken = Math.min(seconds, line.until);
+  const packets = member.speaking ? Math.round(spoken * 50) : 0;
+  const lost = member.speaking ? Math.round(Math.max(0, spoken - line.from) * 50 * line.share / (1 - line.share)) : 0;
   return {
     ...member, packets_in: packets, bytes_in: packets * 180, packets_out: Math.round(seconds * 100), bytes_out: Math.round(seconds * 18_000),
-    lost: Math.round(packets / 100), late: 0, jitter_ms: 4 + 2 * Math.sin(seconds / 3), last_heard_ms: member.speaking ? 12 : null, drops: {},
+    lost, late: 0, jitter_ms: line.jitter, last_heard_ms: member.speaking ? 12 : null, drops: {},
   };
 }
+
+/** What a member's network does: a share is lost from a second on, and it talks until another. */
+const CALM = { share: 0, from: 0, until: Infinity, jitter: 5 };
 
 /** Channels with members in them; every tenth member speaks. */
 export function crowd(channels, membersEach) {
@@ -121,6 +132,6 @@ export function member(number, channel, speaking, more = {}) {
     id: String(number), user_id: String(80351110224678000n + BigInt(number)), channel_id: channel, guild_id: "900", chat_server: "default",
     state: "live", speaking, flags: { mute: false, deaf: false, suppress: false, self_mute: false, self_deaf: false },
     gateway_version: 8, mode: "aead_aes256_gcm_rtpsize", relay: 0, ssrc: 1000 + number, address: `203.0.113.${number % 250}:41234`,
-    foreign: false, ...more,
+    foreign: false, line: { ...CALM }, ...more,
   };
 }

@@ -28,6 +28,9 @@ export async function WRITTEN({ browser }, judge) {
   await judge("names of chat servers are text, whatever is in them", () => hostile(browser));
   await judge("an error of the server is told in its words, and forgotten when it is over", () => failing(browser));
   await judge("counters that begin anew show no rate", () => anew(browser));
+  await judge("a member's charts follow its packets, loss and jitter", () => charts(browser));
+  await judge("health is shown, and stands out when it is low", () => health(browser));
+  await judge("a chat server that is gone, or never came, is told as such", () => links(browser));
   await judge("nothing moves for those who asked for that", () => still(browser));
 }
 
@@ -70,15 +73,15 @@ function fiveThousand() {
 async function many(browser) {
   await at(browser, fiveThousand(), { viewport: DESK }, async (view, staged) => {
     await view.until("200 channels", () => document.querySelectorAll("[data-channel]").length === 200);
-    assert.match(await view.text("#channels-note"), /^The 200 channels with most members, of 441\./);
+    assert.match(await view.text("#channels-note"), /^Showing the 200 largest of 441 channels\./);
     assert.equal(await view.text('[data-tile="sessions"] .figure'), "5,000");
     assert.ok(!staged.asked.includes("/v1/members"), "everybody is not asked for");
 
     await view.page.locator(`[data-channel="${LARGE}"] .toggle`).click();
     await view.until("a hundred of six hundred", (rows) => document.querySelectorAll(rows).length === 100, rows(LARGE));
     const speaks = member(10_599, LARGE, true).user_id;
-    await view.until("who speaks is among them", (user) => document.querySelector(`[data-user="${user}"] .talk`)?.textContent === "speaks", speaks);
-    assert.match(await view.text(`[data-channel="${LARGE}"] .members .hint`), /^500 more are not shown/);
+    await view.until("who speaks is among them", (user) => document.querySelector(`[data-user="${user}"] .talk`)?.textContent === "speaking", speaks);
+    assert.match(await view.text(`[data-channel="${LARGE}"] .members .hint`), /^500 more members are not shown/);
 
     const closed = view.page.locator('.toggle[aria-expanded="false"]');
     while (await view.page.locator('.toggle[aria-expanded="true"]').count() < 8) await closed.first().click();
@@ -99,7 +102,7 @@ async function empty(browser) {
     const toggle = view.page.locator(`[data-channel="${id}"] .toggle`);
     assert.equal(await toggle.getAttribute("aria-expanded"), "false");
     await toggle.click();
-    assert.equal(await view.text(`[data-channel="${id}"] .members`), "Nobody is here.");
+    assert.equal(await view.text(`[data-channel="${id}"] .members`), "Nobody is in this channel.");
   });
 }
 
@@ -111,7 +114,7 @@ async function search(browser) {
       const shown = [...document.querySelectorAll("[data-user]")].map((row) => row.dataset.user);
       return shown.length === 1 && shown[0] === user && document.querySelectorAll("[data-channel]").length === 1;
     }, user);
-    assert.equal(await view.text("#channels-note"), "1 channel matches.");
+    assert.equal(await view.text("#channels-note"), "1 channel found.");
     assert.equal(await view.overflow(), 0);
     await view.page.locator("#search").fill("stage");
     await view.until("a channel by its chat server's name", (id) => {
@@ -119,7 +122,7 @@ async function search(browser) {
       return shown.length === 1 && shown[0].dataset.channel === id;
     }, LARGE);
     await view.page.locator("#search").fill("no such thing");
-    await view.until("nothing", () => document.getElementById("channels-note").textContent === "Nothing matches.");
+    await view.until("nothing", () => document.getElementById("channels-note").textContent === "Nothing found.");
   });
 }
 
@@ -221,6 +224,76 @@ async function anew(browser) {
     await view.until("a rate again", () => window.shown.at(-1) !== "–" && window.shown.includes("–"));
     const shown = await view.page.evaluate(() => window.shown);
     for (const rate of shown) assert.ok(rate === "–" || Number(rate) < 200, `rates: ${shown}`);
+  });
+}
+
+async function charts(browser) {
+  await at(browser, crowd(1, 2), {}, async (view, staged) => {
+    const [talker, silent] = staged.world.members;
+    const cell = ({ user_id }, column) => `tr[data-user="${user_id}"] td:nth-of-type(${column})`;
+    const [PACKETS, LOSS, JITTER] = [1, 3, 4];
+    const chart = (column) => view.heights(cell(talker, column));
+    const last = async (column) => (await chart(column)).at(-1);
+    const near = (value, wanted) => Math.abs(value - wanted) < 0.2;
+
+    await view.until("two members", () => document.querySelectorAll("[data-user]").length === 2);
+    await view.eventually("fifty packets a second fill a chart", async () =>
+      (await chart(PACKETS)).length >= 3 && (await chart(PACKETS)).every((height) => height > 0.6));
+    assert.deepEqual(new Set(await chart(LOSS)), new Set([0]), "nothing is lost");
+    assert.ok((await chart(JITTER)).every((height) => near(height, 5 / 30)), "5 ms, of 30 that fill a chart");
+    assert.equal(await view.text(`${cell(talker, JITTER)} .value`), "5.0 ms");
+
+    talker.line = { share: 0.2, from: staged.seconds, until: Infinity, jitter: 60 };
+    await view.eventually("loss and jitter rise", async () => near(await last(LOSS), 1) && near(await last(JITTER), 1));
+    assert.equal((await chart(LOSS))[0], 0, "what was before is still there");
+    assert.ok(near((await chart(JITTER))[0], 5 / 60), "and is small beside it");
+    assert.equal(await view.text(`${cell(talker, JITTER)} .value`), "60 ms");
+    assert.match(await view.text(`${cell(talker, LOSS)} .value`), /^\d+\.\d %$/);
+
+    talker.line.until = staged.seconds;
+    await view.eventually("silence is no packets", async () => (await last(PACKETS)) === 0);
+    assert.ok((await chart(PACKETS))[0] > 0.6, "what was before is still there");
+
+    assert.deepEqual(new Set(await view.heights(cell(silent, PACKETS))), new Set([0]), "who is silent has a flat line");
+    assert.deepEqual(await view.heights(cell(silent, LOSS)), [], "of nothing, no share is lost");
+    await view.picture("charts");
+  });
+}
+
+async function health(browser) {
+  await at(browser, crowd(1, 2), {}, async (view, staged) => {
+    const shows = (words, state, low) => view.until(`${words}, ${state}`, ([words, state, low]) => {
+      const health = document.getElementById("health");
+      return health.textContent === words && health.dataset.low === low && document.getElementById("state").textContent === state
+        && document.title.endsWith(state);
+    }, [words, state, low]);
+    await shows("98.0 %", "ready", undefined);
+    staged.world.health = 0.124;
+    await shows("12.4 %", "ready", "true");
+    staged.world.health = 0;
+    staged.world.draining = true;
+    await shows("0 %", "draining", "true");
+    Object.assign(staged.world, { draining: false, ready: false, health: 1 });
+    await shows("100.0 %", "not ready", undefined);
+  });
+}
+
+async function links(browser) {
+  const world = crowd(1, 2);
+  world.links = [
+    { name: "here", connected: true, revision: "litecord", since_ms: 61_000 },
+    { name: "gone", connected: false, revision: "litecord", since_ms: 5000 },
+    { name: "never", connected: false, revision: "draft", since_ms: null },
+  ];
+  await at(browser, world, {}, async (view, staged) => {
+    const shown = () => view.page.evaluate(() => [...document.querySelectorAll("#links li")].map((link) => [link.textContent, link.dataset.connected]));
+    await view.until("all three", () => document.querySelectorAll("#links li").length === 3);
+    assert.deepEqual(await shown(), [
+      ["here · litecord · connected for 1 min 1 s", "true"], ["gone · not connected for 5 s", "false"], ["never · not connected", "false"],
+    ]);
+    assert.deepEqual(await view.violations(), []);
+    staged.world.links = [];
+    await view.eventually("none at all", async () => (await shown())[0][0] === "No chat server has connected yet");
   });
 }
 

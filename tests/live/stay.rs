@@ -6,6 +6,8 @@
 //!
 //! | order | what happens |
 //! |---|---|
+//! | `crash` | the chat server's process is killed and stays away |
+//! | `return` | the chat server comes back; said when orders can be given again |
 //! | `vanish` | the second member's machine loses its network for good |
 //! | `stop` | SIGTERM; said when the server has drained and ended |
 //! | `start` | the server starts again; said when everybody else is back in voice |
@@ -49,6 +51,13 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
     let mut present = clients;
     while let Some(order) = next_order(&mut world, &orders)? {
         match order.as_str() {
+            "crash" => world.chat.crash(LONG),
+            "return" => {
+                world.chat.crash(Duration::ZERO);
+                if !world.run_until(PATIENCE, |world| world.chat.is_ready())? {
+                    bail!("the chat server does not come back");
+                }
+            }
             "vanish" => {
                 world.members[VANISHING].vanish();
                 present = clients - 1;
@@ -66,7 +75,7 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
                     bail!("only {} of {present} came back", world.count_live());
                 }
             }
-            other => bail!("`{other}` is none of vanish, stop and start"),
+            other => bail!("`{other}` is none of crash, return, vanish, stop and start"),
         }
         say(&format!("done: {order}"))?;
     }

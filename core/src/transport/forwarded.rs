@@ -17,7 +17,9 @@ pub(super) fn client(
 ) -> Option<IpAddr> {
     let lines = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
     let lines: Vec<_> = lines.map(|header| header.value).collect();
-    let text = std::str::from_utf8(&lines.join(&b',')).ok().map(str::to_owned)?;
+    // What is no text says nothing where it stands; a client must not be able to hide behind it.
+    let lines = lines.join(&b',');
+    let text = String::from_utf8_lossy(&lines);
     let is_forwarded = name == FORWARDED;
     let mut first = None;
     // From the right: what a client wrote itself stands left of all that is looked at.
@@ -116,6 +118,16 @@ mod tests {
         assert_eq!(one("10.0.0.7, 127.0.0.1").as_deref(), Some("10.0.0.7"), "all are trusted");
         let lines = ["192.0.2.1, 203.0.113.9", "10.0.0.7"];
         assert_eq!(said(X_FORWARDED_FOR, &lines).as_deref(), Some("203.0.113.9"));
+    }
+
+    #[test]
+    fn a_client_cannot_hide_behind_what_is_no_text() {
+        let said = |value: &[u8]| {
+            let header = httparse::Header { name: "X-Forwarded-For", value };
+            client(&[header], X_FORWARDED_FOR, &Proxies::default()).map(|ip| ip.to_string())
+        };
+        assert_eq!(said(b"\xFF, 203.0.113.9").as_deref(), Some("203.0.113.9"));
+        assert_eq!(said(b"203.0.113.9, \xFF"), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use lvsp_mio::Progress;
 use lvsp_mio::doctor;
-use lvsp_mio::load::Progress;
 
 use super::{Configured, say};
 

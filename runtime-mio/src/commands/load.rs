@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 use lvsp_core::crypto::mode::Mode;
+use lvsp_mio::Progress;
 use lvsp_mio::load::{
-    Crowd, Discord, Door, Entry, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, run,
+    Crowd, Discord, Door, Entry, Link, Plan, Process, Reading, Report, Shape, Sizes, run,
 };
 
 use super::say;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lvsp_mio::Progress;
 use lvsp_mio::config::File;
-use lvsp_mio::load::Progress;
 use lvsp_mio::probe::{self, Entry, Target, Trust};
 
 use super::{CannotBeServed, say};

@@ -39,7 +39,8 @@ impl Arguments {
             options.tls = Some(first_start.identity.clone());
         }
         options.record = self.record;
-        if file.hides_clients() {
+        // A first start has TLS, with a certificate that the file does not name.
+        if first_start.is_none() && file.hides_clients() {
             tracing::warn!(
                 "TLS is off: client libraries need a proxy in front that speaks it. Name its network \
                  in gateway.trusted_proxies: it hides where clients connect from, and until then \

@@ -17,10 +17,10 @@ use lvsp_core::ids::UserId;
 use lvsp_core::transport::TlsTrust;
 
 use super::caller::{Caller, Talk};
-use super::cast::{A, Cast, Fault, MUTED, Part};
+use super::cast::{A, Cast, Fault, MUTED, Part, Seat};
 use super::chat::{Chat, Mute};
 use super::news::News;
-use super::table::{self, Screen, State};
+use super::table::{self, Screen};
 use super::tally::Tally;
 use super::verdict::{self, Verdict};
 
@@ -41,12 +41,21 @@ pub(super) struct Doors {
     pub(super) trust: TlsTrust,
 }
 
+/// By what it is told how far the present step is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Measure {
+    /// By who has done what it waits for.
+    Done,
+    /// By the frames of a part that have arrived.
+    Heard(Part),
+}
+
 /// Runs the demonstration and judges it.
 pub(super) struct Director<'a> {
     cast: &'a Cast,
-    screen: &'a mut Screen,
+    screen: &'a Screen,
     tally: Tally,
-    state: State,
+    measure: Measure,
     news: Receiver<News>,
     /// For the peers' threads.
     reporter: Sender<News>,
@@ -60,13 +69,13 @@ pub(super) struct Director<'a> {
 }
 
 impl<'a> Director<'a> {
-    pub(super) fn new(cast: &'a Cast, screen: &'a mut Screen) -> Self {
+    pub(super) fn new(cast: &'a Cast, screen: &'a Screen) -> Self {
         let (reporter, news) = mpsc::channel();
         Self {
             cast,
             screen,
             tally: Tally::default(),
-            state: State { words: "connecting", over: false },
+            measure: Measure::Done,
             news,
             reporter,
             chat: None,
@@ -86,8 +95,11 @@ impl<'a> Director<'a> {
         scope: &'scope Scope<'scope, '_>,
         doors: &Doors,
     ) -> Result<()> {
+        let everybody = self.cast.seats.len() as u64;
+        self.screen.begin("placing", everybody);
         self.start_chat(scope, doors)?;
         self.wait("placed by the chat server", STEP_TIMEOUT)?;
+        self.screen.begin("connecting", everybody);
         self.start_callers(scope, &doors.trust)?;
         self.wait("connected", STEP_TIMEOUT)?;
         self.talk(Part::Talk, "everybody talks")?;
@@ -98,9 +110,8 @@ impl<'a> Director<'a> {
     }
 
     /// Shows the table for the last time and judges what was heard.
-    pub(super) fn conclude(&mut self, played: Result<()>) -> Result<Verdict> {
-        self.state = State { words: "", over: true };
-        let table = table::render(self.cast, &self.tally, self.state);
+    pub(super) fn conclude(&self, played: Result<()>) -> Result<Verdict> {
+        let table = table::render(self.cast, &self.tally, true);
         self.screen.finish(&table)?;
         Ok(match played {
             Ok(()) => verdict::judge(self.cast, &self.tally),
@@ -152,8 +163,10 @@ impl<'a> Director<'a> {
 
     /// Lets everybody say their frames of a part, and listens until all has arrived that will.
     fn talk(&mut self, part: Part, words: &'static str) -> Result<()> {
-        self.state.words = words;
         let frames = self.cast.frames(part);
+        let due = |(listener, speaker)| u64::from(self.cast.expected(listener, speaker, part));
+        self.screen.begin(words, self.cast.pairs().map(due).sum());
+        self.measure = Measure::Heard(part);
         for caller in &self.callers {
             caller.send(Talk { part, frames }).context("a caller is gone")?;
         }
@@ -168,10 +181,25 @@ impl<'a> Director<'a> {
     /// Whether as much has arrived as there should.
     fn is_complete(&self, part: Part) -> bool {
         self.cast.pairs().all(|(listener, speaker)| {
-            let lane = self.tally.lane((listener.user, Some(speaker.user)));
-            let heard = lane.map_or(0, |lane| lane.intact(part));
-            heard >= self.cast.expected(listener, speaker, part)
+            self.heard(listener, speaker, part) >= self.cast.expected(listener, speaker, part)
         })
+    }
+
+    /// How much of a part one has heard of another.
+    fn heard(&self, listener: &Seat, speaker: &Seat, part: Part) -> u32 {
+        let lane = self.tally.lane((listener.user, Some(speaker.user)));
+        lane.map_or(0, |lane| lane.intact(part))
+    }
+
+    /// How much of the present step is done.
+    fn progress(&self) -> u64 {
+        match self.measure {
+            Measure::Done => self.done.len() as u64,
+            Measure::Heard(part) => {
+                let pairs = self.cast.pairs();
+                pairs.map(|(one, other)| u64::from(self.heard(one, other, part))).sum()
+            }
+        }
     }
 
     /// Waits until everybody has done what this step is about.
@@ -201,8 +229,8 @@ impl<'a> Director<'a> {
         while let Ok(news) = self.news.recv_timeout(left()) {
             self.note(news)?;
         }
-        let table = table::render(self.cast, &self.tally, self.state);
-        self.screen.draw(&table)?;
+        let table = table::render(self.cast, &self.tally, false);
+        self.screen.draw(table, self.progress());
         Ok(())
     }
 
@@ -231,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_step_that_takes_too_long_names_who_is_late() {
-        let (cast, mut screen) = (Cast::new(5, None), Screen::new());
-        let mut director = Director::new(&cast, &mut screen);
+        let (cast, screen) = (Cast::new(5, None), Screen::new());
+        let mut director = Director::new(&cast, &screen);
         director.reporter.send(News::Introduced(MUTED)).unwrap();
         let error = director.wait("connected", Duration::from_millis(150)).unwrap_err();
         assert_eq!(error.to_string(), "not connected within 0 s: ann, cem, dea, eli");
@@ -240,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_lost_connection_ends_the_demonstration() {
-        let (cast, mut screen) = (Cast::new(5, None), Screen::new());
-        let mut director = Director::new(&cast, &mut screen);
+        let (cast, screen) = (Cast::new(5, None), Screen::new());
+        let mut director = Director::new(&cast, &screen);
         let why = "its connection broke".to_owned();
         director.reporter.send(News::Ended { who: "ann", why }).unwrap();
         let error = director.wait("connected", STEP_TIMEOUT).unwrap_err();

@@ -63,15 +63,15 @@ pub struct Options {
 /// between server and clients is a [`Verdict::Fail`].
 pub fn run(options: Options) -> Result<Verdict> {
     let cast = Cast::new(options.frames, options.fault);
-    let mut screen = Screen::new();
+    let screen = Screen::new();
     let (runtime, doors) = prepare_server()?;
-    introduce(&cast, &mut screen)?;
+    introduce(&cast, &screen)?;
     let stop = runtime.stop_handle();
     let verdict = thread::scope(|scope| {
         let builder = thread::Builder::new().name("control".to_owned());
         let server = builder.spawn_scoped(scope, || runtime.run())?;
         // It lives until the server has stopped, or the server would see its chat server go.
-        let mut director = Director::new(&cast, &mut screen);
+        let mut director = Director::new(&cast, &screen);
         let played = director.play(scope, &doors);
         stop.stop();
         match server.join() {
@@ -85,7 +85,7 @@ pub fn run(options: Options) -> Result<Verdict> {
 }
 
 /// Says who takes part.
-fn introduce(cast: &Cast, screen: &mut Screen) -> Result<()> {
+fn introduce(cast: &Cast, screen: &Screen) -> Result<()> {
     for (name, id) in [("A", cast::A), ("B", cast::B)] {
         let seats = cast.seats.iter().filter(|seat| seat.home == id);
         let seats: Vec<_> = seats

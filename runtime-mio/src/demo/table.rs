@@ -1,27 +1,20 @@
 //! The table: who hears whom, and how well.
 //!
-//! On a terminal it is drawn over itself while it changes; elsewhere only its last state is shown.
+//! On a terminal it changes above a bar that says how far the demonstration is; elsewhere only its
+//! last state is shown.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use super::cast::Cast;
 use super::cast::Part;
 use super::tally::{Lane, Pair, Tally};
 use super::verdict::{is_due, name};
+use crate::progress::Progress;
 
-/// How far the demonstration is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct State {
-    /// In words.
-    pub(super) words: &'static str,
-    /// Whether both parts are over: what has not arrived by then is lost.
-    pub(super) over: bool,
-}
-
-/// The whole table, one line for each pair.
-pub(super) fn render(cast: &Cast, tally: &Tally, state: State) -> String {
+/// The whole table, one line for each pair. Once it is `over`, what has not arrived is lost.
+pub(super) fn render(cast: &Cast, tally: &Tally, over: bool) -> String {
     let mut text = format!(
         "{:<10}{:<10}{:>9}{:>13}{:>7}{:>6}{:>11}{:>11}\n",
         "listener", "speaker", "talk", "after mute", "lost", "bad", "p50", "p99"
@@ -31,13 +24,11 @@ pub(super) fn render(cast: &Cast, tally: &Tally, state: State) -> String {
         let pair = (listener.user, Some(speaker.user));
         let due = Part::ALL.map(|part| cast.expected(listener, speaker, part));
         let lane = tally.lane(pair).unwrap_or(&unheard);
-        row(&mut text, cast, pair, lane, due, state);
+        row(&mut text, cast, pair, lane, due, over);
     }
     for (pair, lane) in tally.lanes().filter(|(pair, _)| !is_due(cast, *pair)) {
-        row(&mut text, cast, pair, lane, [0, 0], state);
+        row(&mut text, cast, pair, lane, [0, 0], over);
     }
-    text.push_str(state.words);
-    text.push('\n');
     text
 }
 
@@ -47,7 +38,7 @@ fn row(
     (listener, speaker): Pair,
     lane: &Lane,
     due: [u32; 2],
-    state: State,
+    over: bool,
 ) {
     let [talk, after] = Part::ALL.map(|part| lane.intact(part));
     let after = match due {
@@ -58,7 +49,7 @@ fn row(
         .into_iter()
         .zip(due)
         .map(|(part, due)| {
-            let sent = if state.over { due } else { lane.sent_by_now(part) };
+            let sent = if over { due } else { lane.sent_by_now(part) };
             sent.saturating_sub(lane.intact(part))
         })
         .sum();
@@ -81,43 +72,37 @@ fn milliseconds(latency: Option<Duration>) -> String {
     )
 }
 
-/// Standard output, and what of the table stands on it.
+/// Standard output for what stays, and what a terminal shows meanwhile.
 pub(super) struct Screen {
-    live: bool,
-    lines: usize,
+    progress: Progress,
 }
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self { live: io::stdout().is_terminal(), lines: 0 }
+        Self { progress: Progress::new() }
     }
 
     /// Writes a line that stays.
-    pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
-        self.lines = 0;
+    pub(super) fn say(&self, line: &str) -> io::Result<()> {
         writeln!(io::stdout(), "{line}")
     }
 
-    /// Draws the table in place of its former state, if this is a terminal.
-    pub(super) fn draw(&mut self, table: &str) -> io::Result<()> {
-        if self.live { self.replace(table) } else { Ok(()) }
+    /// Begins something of `length` parts.
+    pub(super) fn begin(&self, what: &'static str, length: u64) {
+        self.progress.begin(what, length);
     }
 
-    /// Draws the table for the last time.
-    pub(super) fn finish(&mut self, table: &str) -> io::Result<()> {
-        self.replace(table)?;
-        self.lines = 0;
-        Ok(())
+    /// Draws the table in place of its former state, and how many parts are done.
+    pub(super) fn draw(&self, table: String, done: u64) {
+        self.progress.above(table);
+        self.progress.set(done);
     }
 
-    fn replace(&mut self, table: &str) -> io::Result<()> {
+    /// Writes the table so that it stays.
+    pub(super) fn finish(&self, table: &str) -> io::Result<()> {
+        self.progress.end();
         let mut out = io::stdout().lock();
-        if self.lines > 0 {
-            // Up to its first line, and clear from there on.
-            write!(out, "\x1b[{}A\x1b[J", self.lines)?;
-        }
-        write!(out, "{table}")?;
-        self.lines = table.lines().count();
+        writeln!(out, "{table}")?;
         out.flush()
     }
 }
@@ -141,7 +126,7 @@ mod tests {
     }
 
     fn rows(tally: &Tally, over: bool) -> Vec<String> {
-        let table = render(&Cast::new(5, None), tally, State { words: "talking", over });
+        let table = render(&Cast::new(5, None), tally, over);
         let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         table.lines().map(squeeze).collect()
     }
@@ -149,10 +134,9 @@ mod tests {
     #[test]
     fn each_pair_has_a_row_from_the_start() {
         let rows = rows(&Tally::default(), false);
-        assert_eq!(rows.len(), 1 + 8 + 1);
+        assert_eq!(rows.len(), 1 + 8);
         assert_eq!(rows[1], "ann bob 0/5 muted 0 0 - -");
         assert_eq!(rows[2], "ann cem 0/5 0/5 0 0 - -");
-        assert_eq!(rows[9], "talking");
     }
 
     #[test]

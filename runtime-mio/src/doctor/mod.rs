@@ -30,7 +30,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::config::{Change, Fault, File, alternatives};
-use crate::load::Progress;
+use crate::progress::Progress;
 
 /// How bad something is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]

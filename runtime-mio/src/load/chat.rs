@@ -21,6 +21,8 @@ const USERS: u64 = 8_300_000_000;
 const BITRATE: u32 = 64_000;
 /// The close code of LVSP for a wrong secret.
 const AUTHENTICATION_FAILED: u16 = 4_001;
+/// The close code of LVSP for whoever comes second under a secret.
+const IN_USE: u16 = 4_000;
 
 /// A member that may connect.
 pub(super) struct Placed {
@@ -112,6 +114,12 @@ impl Chat {
                 ChatEvent::Ready { .. } => self.ready = true,
                 ChatEvent::VoiceState(info) => placed.extend(self::placed(info)),
                 ChatEvent::Refused(why) => bail!("the server refused an order: {why}"),
+                ChatEvent::Closed { code: Some(IN_USE) } if !self.ready => bail!(
+                    "another chat server, probe or load is connected to {} under this secret: add \
+                     a [[control.client]] with a name and a secret of its own to the server's \
+                     configuration, and give that secret here",
+                    door.control
+                ),
                 ChatEvent::Closed { code } => bail!("{}", ending(door, code, self.role.failure())),
                 ChatEvent::Channel(_) | _ => {}
             }

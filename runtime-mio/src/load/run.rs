@@ -12,11 +12,11 @@ use lvsp_core::time::Timestamp;
 use super::climb::{Climb, LOSS_FREE};
 use super::pacer::{Due, Pacer, Say};
 use super::process::{Link, Process, ProcessorTime};
-use super::progress::Progress;
 use super::report::{Joins, Percentiles, Report, Step, each};
 use super::shape::{Shape, Sizes};
 use super::stamp::{SILENCE, Stamp};
 use super::tally::Tally;
+use crate::progress::Progress;
 use crate::{clock, sys};
 
 /// Before everybody talks: what was announced is under way then.

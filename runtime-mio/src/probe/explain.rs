@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// The close code of LVSP for a wrong secret.
 const WRONG_SECRET: u16 = 4_001;
+/// The close code of LVSP for whoever comes second under a secret.
+const IN_USE: u16 = 4_000;
 /// Close codes of the voice gateway.
 const SESSION_INVALID: u16 = 4_006;
 const DISCONNECTED: u16 = 4_014;
@@ -121,6 +123,13 @@ impl Route {
                 "give the secret that stands in control.secret, control.secret_file or the \
                  [[control.client]] of the server's configuration; a file may end with a line break, \
                  but no other character more",
+            ),
+            (Some(IN_USE), _, Listener::Control) => Failure::new(
+                format!(
+                    "a chat server is connected to {address} under this secret (close code {IN_USE})"
+                ),
+                "add a [[control.client]] for the probe to the server's configuration, with a name and \
+                 a secret of its own, and give that secret",
             ),
             (Some(SESSION_INVALID), _, Listener::Gateway) => Failure::new(
                 format!("{address} does not know the session (close code {SESSION_INVALID})"),

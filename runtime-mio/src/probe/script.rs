@@ -22,7 +22,8 @@ use super::talk;
 use super::target::Target;
 use crate::clock;
 use crate::entropy::OsEntropy;
-use crate::load::{Progress, door};
+use crate::load::door;
+use crate::progress::Progress;
 
 /// No snowflake of today is as small, and no other tool of this program counts from these.
 const CHANNEL: u64 = 8_400_000_000;

@@ -13,7 +13,8 @@ use super::explain::Failure;
 use super::report::{Direction, round};
 use super::stage::Stage;
 use crate::clock;
-use crate::load::{Progress, Stamp};
+use crate::load::Stamp;
+use crate::progress::Progress;
 
 const FRAME: Duration = Duration::from_millis(20);
 /// As long as a frame of speech at 64 kbit/s.

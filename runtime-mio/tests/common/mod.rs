@@ -168,15 +168,20 @@ impl Chat {
 
     fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(ChatEvent) -> Option<T>) -> T {
         wait_for(what, || {
-            let bytes = self.role.outbound().to_vec();
-            self.stream.write_all(&bytes).expect("it reads");
-            self.role.consume(bytes.len());
-            if let Some(bytes) = look(&mut self.stream) {
-                assert!(!bytes.is_empty(), "the server ended the connection");
-                self.role.handle_bytes(clock::now(), &bytes);
-            }
+            self.attend();
             self.role.poll_event().and_then(&mut wanted)
         })
+    }
+
+    /// Moves bytes both ways: whoever is asked whether it lives answers.
+    pub fn attend(&mut self) {
+        let bytes = self.role.outbound().to_vec();
+        self.stream.write_all(&bytes).expect("it reads");
+        self.role.consume(bytes.len());
+        if let Some(bytes) = look(&mut self.stream) {
+            assert!(!bytes.is_empty(), "the server ended the connection");
+            self.role.handle_bytes(clock::now(), &bytes);
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lvsp_core::crypto::mode::Mode;
+use lvsp_mio::Progress;
 use lvsp_mio::load::{
-    Crowd, Discord, Door, Link, Plan, Process, Progress, Reading, Report, Shape, Sizes, Swarm, run,
+    Crowd, Discord, Door, Link, Plan, Process, Reading, Report, Shape, Sizes, Swarm, run,
 };
 
 use super::Options;

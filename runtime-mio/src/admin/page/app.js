@@ -97,7 +97,7 @@ class Page {
     }
     this.#uptime = uptime;
     this.#version ??= version;
-    const anew = version === this.#version ? "" : ": load this page anew, it is of the version before";
+    const anew = version === this.#version ? "" : " (reload this page: it is from the version before)";
     text($("version"), `${version}${anew}`);
   }
 
@@ -115,9 +115,9 @@ class Page {
     if (!(error instanceof Unexpected) && !(error instanceof TypeError) && error.name !== "TimeoutError") console.warn(error);
     const why = error instanceof Unexpected ? error.message
       : error.name === "TimeoutError" ? `it took longer than ${PATIENCE_MS / 1000} s`
-      : error instanceof TypeError ? "nothing listens there, or the way is cut" : String(error);
+      : error instanceof TypeError ? "nothing is listening there, or the connection is cut" : String(error);
     const since = this.#failedAt.toLocaleTimeString("en-GB");
-    text($("offline-words"), `The server has not answered since ${since}: ${why}. Trying again by itself; what is shown is old.`);
+    text($("offline-words"), `The server has not answered since ${since}: ${why}. This page keeps trying; the figures below are out of date.`);
     announce("");
     $("offline").hidden = false;
     document.body.dataset.stale = "true";

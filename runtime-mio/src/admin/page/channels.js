@@ -14,8 +14,8 @@ export const RECORD_S = 10;
 /** Between requests for everybody, while a search needs them. */
 const SEARCH_MS = 3000;
 
-const STATES = { waiting: "not connected yet", identified: "connecting", live: "", detached: "lost, may resume" };
-const FLAGS = { mute: "muted", deaf: "deafened", suppress: "suppressed", self_mute: "muted self", self_deaf: "deafened self" };
+const STATES = { waiting: "not connected yet", identified: "connecting", live: "", detached: "connection lost" };
+const FLAGS = { mute: "muted", deaf: "deafened", suppress: "suppressed", self_mute: "self-muted", self_deaf: "self-deafened" };
 
 export class Channels {
   all = [];
@@ -136,11 +136,11 @@ export class Channels {
   }
 
   #note(found) {
-    if (!this.all.length) return "No channel has members at present.";
-    if (this.#query && !found) return "Nothing matches.";
-    if (found > CHANNELS_MAX) return `The ${CHANNELS_MAX} channels with most members, of ${count(found)}. Search for the others.`;
-    if (this.#query) return found === 1 ? "1 channel matches." : `${count(found)} channels match.`;
-    return this.#isSmall() ? "" : `At most ${OPEN_MAX} channels are open at a time.`;
+    if (!this.all.length) return "Nobody is in a channel right now.";
+    if (this.#query && !found) return "Nothing found.";
+    if (found > CHANNELS_MAX) return `Showing the ${CHANNELS_MAX} largest of ${count(found)} channels. Search to find the others.`;
+    if (this.#query) return found === 1 ? "1 channel found." : `${count(found)} channels found.`;
+    return this.#isSmall() ? "" : `Up to ${OPEN_MAX} channels can be open at once.`;
   }
 
   #make(channel) {
@@ -179,8 +179,8 @@ export class Channels {
     const rows = whole.tBodies[0];
     list(rows, shown, (member) => member.id, (member) => this.#row(member), (row, member) => this.#fill(row, member, spread));
     const left = members.length - shown.length;
-    const none = channel.members ? "Asking …" : "Nobody is here.";
-    const more = `${count(left)} more are not shown: who speaks comes first; search for the others.`;
+    const none = channel.members ? "Loading …" : "Nobody is in this channel.";
+    const more = `${count(left)} more members are not shown. Those who speak come first; search to find the others.`;
     text(hint, left ? more : members.length ? "" : none);
   }
 
@@ -190,13 +190,13 @@ export class Channels {
     const choose = el("button", { type: "button", class: "choose" }, member.user_id);
     const row = el("tr", { role: "row", "data-member": member.id, "data-user": member.user_id });
     choose.addEventListener("click", () => this.why.choose(row.member));
-    const cells = ["in/s", "out/s", "loss", "jitter"].map((label) => {
+    const cells = ["In/s", "Out/s", "Loss", "Jitter"].map((label) => {
       const cell = el("td", { role: "cell", class: "n", "data-label": label }, el("span", { class: "value" }));
-      if (label !== "out/s") cell.prepend(chart());
+      if (label !== "Out/s") cell.prepend(chart());
       return cell;
     });
-    const record = recorder(member, "Record");
-    attribute(record, "aria-label", `Record ${member.user_id} for ${RECORD_S} seconds`);
+    const record = recorder(member, "Capture");
+    attribute(record, "aria-label", `Capture packet headers of ${member.user_id} for ${RECORD_S} seconds`);
     row.append(
       el("th", { role: "rowheader", scope: "row" }, choose, el("span", { class: "talk" }), el("span", { class: "badges" })),
       ...cells,
@@ -213,7 +213,7 @@ export class Channels {
     const role = this.why.roleOf(member);
     attribute(choose, "aria-pressed", String(role !== ""));
     attribute(choose, "aria-label", this.why.label(member));
-    text(talk, member.speaking ? "speaks" : "");
+    text(talk, member.speaking ? "speaking" : "");
     row.classList.toggle("speaking", Boolean(member.speaking));
     attribute(row, "data-state", member.state);
     list(badges, marks(member, role), (mark) => mark, (mark) => el("span", { class: "badge" }, mark), () => {});
@@ -223,7 +223,7 @@ export class Channels {
     text(outgoing.lastElementChild, rate(meter.rate("packets_out")));
     figure(loss, percent(lossShare(meter.mean("packets_in"), meter.mean("lost"))), meter.series("loss"), 0.05);
     figure(jitter, milliseconds(member.jitter_ms), meter.series("jitter"), 30);
-    text(where.firstElementChild, member.address ?? "no media yet");
+    text(where.firstElementChild, member.address ?? "no audio yet");
     text(where.lastElementChild, means(member, spread));
   }
 }
@@ -232,7 +232,7 @@ export class Channels {
 export function recorder(member, label) {
   const href = `v1/members/${encodeURIComponent(member.id)}/capture?seconds=${RECORD_S}`;
   const link = el("a", { href, download: "" }, label);
-  const words = `Recording the packet headers of ${member.user_id} for ${RECORD_S} s; then the file is saved.`;
+  const words = `Capturing the packet headers of ${member.user_id} for ${RECORD_S} s, without audio. Then the file is saved.`;
   link.addEventListener("click", () => announce(words));
   return link;
 }
@@ -265,7 +265,7 @@ function about(channel) {
 
 function marks(member, role) {
   const flags = Object.keys(FLAGS).filter((flag) => member.flags?.[flag]).map((flag) => FLAGS[flag]);
-  return [role, STATES[member.state] ?? member.state, ...flags, member.foreign ? "foreign address" : ""].filter(Boolean);
+  return [role, STATES[member.state] ?? member.state, ...flags, member.foreign ? "address mismatch" : ""].filter(Boolean);
 }
 
 /** By which means it takes part; its relay is of interest where a channel has several. */
@@ -291,7 +291,7 @@ function foremost(members, why) {
 
 function table() {
   const head = (label, name = "") => el("th", { role: "columnheader", scope: "col", class: name }, label);
-  const heads = [head("Member"), head("in/s", "n"), head("out/s", "n"), head("loss", "n"), head("jitter", "n"), head("where"), head("packets", "last")];
+  const heads = [head("Member"), head("In/s", "n"), head("Out/s", "n"), head("Loss", "n"), head("Jitter", "n"), head("Address"), head("Packets", "last")];
   return [
     el("table", { role: "table" },
       el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)),

@@ -2,16 +2,19 @@
 
 import { $, attribute, chart, draw, el, list, text } from "./dom.js";
 import { Meter, Meters, bits, count, duration, lossShare, percent, rate, sum } from "./figures.js";
-import { CLOSES, DROPS, EXPECTED } from "./words.js";
+import { CLOSES, DROPS, EXPECTED, RESUMES } from "./words.js";
 
 const TILES = [
   { key: "in", title: "Packets in", unit: "/s", ceiling: 10 },
   { key: "out", title: "Packets out", unit: "/s", ceiling: 10 },
   { key: "sessions", title: "Sessions", ceiling: 4 },
   { key: "channels", title: "Channels", ceiling: 4 },
-  { key: "loss", title: "Lost on the way in", ceiling: 0.05 },
-  { key: "dropped", title: "Dropped", unit: "/s", ceiling: 5 },
+  { key: "loss", title: "Incoming packet loss", ceiling: 0.05 },
+  { key: "dropped", title: "Packets dropped", unit: "/s", ceiling: 5 },
 ];
+
+/** Below this share, chat servers that assign by health soon prefer another server. */
+const HEALTH_LOW = 0.25;
 
 const STATES = {
   ready: "ready",
@@ -67,7 +70,9 @@ export class Overview {
 
   #head(status) {
     this.#state(status.draining ? "draining" : status.ready ? "ready" : "starting");
-    text($("health"), typeof status.health === "number" ? percent(status.health) : String(status.health ?? "–"));
+    const { health = null } = status;
+    text($("health"), percent(health));
+    attribute($("health"), "data-low", health !== null && health < HEALTH_LOW ? "true" : null);
     text($("uptime"), duration(status.uptime_ms));
     const links = status.control_links ?? [];
     const make = () => el("li", {}, el("span", { class: "lamp", "aria-hidden": "true" }), el("span", {}));
@@ -91,10 +96,10 @@ export class Overview {
     const shown = {
       in: [rate(this.#meter.rate("in"))],
       out: [rate(this.#meter.rate("out"))],
-      sessions: [count(sessions), expected === null ? "" : `${count(expected)} invited`],
-      channels: [count(known), speaking === 1 ? "1 speaks" : `${count(speaking)} speak`],
-      loss: [percent(lossShare(this.#meter.mean("packets"), this.#meter.mean("lost"))), "a minute, members shown"],
-      dropped: [rate(this.#meter.rate("dropped")), "expected ones aside"],
+      sessions: [count(sessions), expected === null ? "" : `${count(expected)} expected`],
+      channels: [count(known), speaking === 1 ? "1 speaking" : `${count(speaking)} speaking`],
+      loss: [percent(lossShare(this.#meter.mean("packets"), this.#meter.mean("lost"))), "last 60 s, open channels"],
+      dropped: [rate(this.#meter.rate("dropped")), "without expected drops"],
     };
     for (const tile of TILES) {
       const [figure, note = ""] = shown[tile.key];
@@ -145,7 +150,7 @@ export class Overview {
   }
 
   #resumes(resumes) {
-    const make = ([name]) => el("div", {}, el("dt", {}, `Resumes ${name.replaceAll("_", " ")}`), el("dd", {}));
+    const make = ([name]) => el("div", {}, el("dt", {}, RESUMES[name] ?? name), el("dd", {}));
     list($("resumes"), Object.entries(resumes), ([name]) => name, make, (node, [, value]) => {
       text(node.lastElementChild, typeof value === "number" ? count(value) : String(value));
     });
@@ -153,8 +158,8 @@ export class Overview {
 }
 
 function linkWords(link) {
-  if (link.none) return "no chat server has connected yet";
+  if (link.none) return "No chat server has connected yet";
   const name = link.name || "chat server";
-  const since = link.since_ms === null || link.since_ms === undefined ? "" : ` · ${duration(link.since_ms)}`;
-  return link.connected ? `${name} · ${link.revision ?? "connected"}${since}` : `${name} · not connected${since}`;
+  const since = link.since_ms === null || link.since_ms === undefined ? "" : ` for ${duration(link.since_ms)}`;
+  return link.connected ? `${name} · ${link.revision ?? "LVSP"} · connected${since}` : `${name} · not connected${since}`;
 }

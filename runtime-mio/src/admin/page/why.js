@@ -66,7 +66,7 @@ export class Why {
     const verdict = $("verdict");
     if (!answer) {
       attribute(verdict, "data-audible", "false");
-      text(verdict, "One of the two has left; choose again.");
+      text(verdict, "One of the two has left. Choose again.");
       this.#steps([]);
       return;
     }
@@ -90,7 +90,7 @@ export class Why {
     text($("why-listener"), listener?.user_id ?? "–");
     $("why-swap").disabled = !(speaker && listener);
     $("why-clear").disabled = !speaker;
-    text($("verdict"), speaker && listener ? "Asking …" : "");
+    text($("verdict"), speaker && listener ? "Checking …" : "");
     attribute($("verdict"), "data-audible", null);
     this.#steps([]);
     this.#recordings();
@@ -101,8 +101,8 @@ export class Why {
 
   #hint() {
     const hint = this.#listener ? "" : this.#speaker
-      ? "Now press who should hear it."
-      : "In a channel, press who should be heard, then who should hear it. The server then walks the way between them.";
+      ? "Now choose who should hear them."
+      : "Choose two members of a channel: first who speaks, then who should hear them. The server checks every step between the two.";
     text($("why-hint"), hint);
     $("why-hint").hidden = hint === "";
   }
@@ -124,7 +124,7 @@ export class Why {
 
   #recordings() {
     const pair = [["speaker", this.#speaker], ["listener", this.#listener]].filter(([, member]) => member);
-    const make = ([role, member]) => recorder(member, `Record the ${role} for ${RECORD_S} s`);
+    const make = ([role, member]) => recorder(member, `Capture the ${role}'s packet headers for ${RECORD_S} s`);
     list($("recordings"), pair, ([role, member]) => `${role} ${member.id}`, make, () => {});
   }
 }

@@ -4,9 +4,9 @@ use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-const TEMPLATE: &str = "{msg:>8} [{bar:40}] {pos}/{len}";
+const TEMPLATE: &str = "{prefix}{msg:>8} [{bar:40}] {pos}/{len}";
 
-/// A bar on standard error, if that is a terminal.
+/// A bar on standard error, if that is a terminal; and above it, what changes meanwhile.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
@@ -29,6 +29,11 @@ impl Progress {
         self.0.set_message(what);
         self.0.set_length(length);
         self.0.set_position(0);
+    }
+
+    /// Shows whole lines above the bar, in place of those from before.
+    pub(crate) fn above(&self, lines: String) {
+        self.0.set_prefix(lines);
     }
 
     /// So many parts are done.
