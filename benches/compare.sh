@@ -66,6 +66,9 @@ link_namespaces "$servers" "$server_link" 10.84.0.1/24 "$clients" "$client_link"
 # The link does not split datagrams that belong together, as most network cards do not: so each one
 # is counted where it arrives, and costs what it would cost there.
 ip netns exec "$servers" ethtool -K "$server_link" tx-udp-segmentation off
+# Thousands of clients come and go: their ports are wanted again before the minute that they rest is over.
+ip netns exec "$clients" sh -c 'echo "1024 65535" >/proc/sys/net/ipv4/ip_local_port_range
+    echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse'
 # Not by ip netns exec, which hides the tracepoints that system calls are counted at.
 nsenter --net="/run/netns/$clients" "$COMPARE" run --server "$SERVER" --mumble "$(mumble)" \
     --netns "$servers" --server-ip 10.84.0.1 --client-ip 10.84.0.2 --link "$client_link" \
