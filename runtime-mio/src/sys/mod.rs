@@ -3,7 +3,7 @@
 //! descriptors that came with the process.
 //!
 //! The only folder with `unsafe`. Every pointer handed to the kernel points into memory that the
-//! function that makes the call has borrowed for its whole length.
+//! function that makes the call has borrowed for its whole length; `scripts/sanitize.sh` watches that.
 
 mod receive;
 mod send;
