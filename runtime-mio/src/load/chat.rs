@@ -81,15 +81,12 @@ impl Chat {
         let user = UserId::new(USERS + member as u64);
         let (Some(user_id), Some(channel_id)) = (user, channel_id(channel)) else { return };
         self.role.place(VoiceRequest {
-            user_id,
-            channel_id,
             guild_id: GuildId::new(GUILD),
-            session_id: None,
-            token: None,
             flags: VoiceFlagsUpdate {
                 suppress: is_audience.then_some(true),
                 ..VoiceFlagsUpdate::default()
             },
+            ..VoiceRequest::new(user_id, channel_id)
         });
     }
 
