@@ -10,6 +10,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use lvsp_core::client::FRAME_INTERVAL;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
@@ -30,7 +31,6 @@ pub(crate) const CHANNEL_MEMBERS: usize = 10;
 const MUTED: usize = 8;
 /// Which of them is deafened.
 const DEAFENED: usize = 9;
-const FRAME: Duration = Duration::from_millis(20);
 /// Frames that one says before the next one talks.
 const TURN_FRAMES: u64 = 5;
 /// Frames that are caught up when this process was not scheduled.
@@ -348,7 +348,7 @@ impl World {
 
     /// Says the frames that are due.
     fn talk(&mut self, now: Timestamp) {
-        let due = u64::try_from(now.since(self.began).as_micros() / FRAME.as_micros());
+        let due = u64::try_from(now.since(self.began).as_micros() / FRAME_INTERVAL.as_micros());
         let due = due.unwrap_or(u64::MAX);
         self.frames = self.frames.max(due.saturating_sub(CATCH_UP));
         while self.frames < due {
