@@ -79,9 +79,9 @@ fn line(event: &Event) {
         Event::ConnectionClosed { plane, reason: CloseReason::NotTls, .. } => {
             tracing::warn!(
                 key = plane_key(*plane),
-                "a client spoke plain HTTP or something else to this TLS port; it has to use wss:// or \
-                 https://, or a proxy in front must speak TLS to it (or tls.off = true behind the \
-                 proxy)"
+                "a client spoke plain HTTP or something else to this TLS port; it has to use \
+                 wss:// or https://, or a proxy in front must speak TLS to it (or tls.off = true \
+                 behind the proxy)"
             );
         }
         Event::ConnectionClosed {
@@ -136,8 +136,8 @@ fn line(event: &Event) {
         Event::ForeignAddress { channel, user, address, .. } => {
             tracing::warn!(
                 %channel, %user, %address,
-                "media from an address that differs from the gateway connection's: it is sent three \
-                 times what it sends; media.foreign_udp = \"open\" lifts that"
+                "media from an address that differs from the gateway connection's: it is sent \
+                 three times what it sends; media.foreign_udp = \"open\" lifts that"
             );
         }
         Event::MemberGone { channel, user, reason, .. } => {
@@ -151,8 +151,8 @@ fn line(event: &Event) {
 const fn refused_proxy(reason: CloseReason) -> &'static str {
     if matches!(reason, CloseReason::UntrustedProxy) {
         "the PROXY protocol from an address that is not believed: name its network in \
-         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it off \
-         there"
+         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it \
+         off there"
     } else if matches!(reason, CloseReason::ProxyHeaderTooBig) {
         "a PROXY protocol header over limits.proxy_header_bytes: have the proxy send less"
     } else {

@@ -142,7 +142,8 @@ fn how_a_proxy_names_its_clients_is_seen_before_the_server_starts() {
             true,
             "",
             "error",
-            "is not among gateway.trusted_proxies, and gateway.client_address = \"x-forwarded-for\"",
+            "is not among gateway.trusted_proxies, and gateway.client_address = \
+             \"x-forwarded-for\"",
             "client_address = \"proxy-protocol\"",
         ),
         // The relay ends TLS.

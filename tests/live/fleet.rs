@@ -111,8 +111,8 @@ fn play(common: &Common, options: &Options) -> Result<(bool, String)> {
         && world.judge.audible_after().is_some()
         && shares.iter().all(|channels| *channels > 0);
     let words = format!(
-        "{}; channels on each by health: {shares:?}; noticed after {}, {audible} ({} of them waited \
-         for others to be placed)",
+        "{}; channels on each by health: {shares:?}; noticed after {}, {audible} ({} of them \
+         waited for others to be placed)",
         verdict.words,
         seconds(noticed),
         shares[victim].saturating_sub(1),

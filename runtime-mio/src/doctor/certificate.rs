@@ -69,8 +69,8 @@ pub(super) fn judge_served(
 fn unreadable(file: &File, error: &CertificateError) -> Option<Finding> {
     let remedy = match error.io_kind() {
         Some(ErrorKind::PermissionDenied) => {
-            "let the user that the server runs as read it, by its group or as a credential of systemd \
-             (docs/operating.md)"
+            "let the user that the server runs as read it, by its group or as a credential of \
+             systemd (docs/operating.md)"
         }
         Some(_) => "correct the path, or put the file there",
         None => {
@@ -309,8 +309,8 @@ fn trust(
     about.warning(
         format!("it is signed by {issued_by}, which this host does not know"),
         "if that is an intermediate of a public authority, its certificate is missing behind the \
-         server's own (certbot: use fullchain.pem, not cert.pem); if it is a private authority, every \
-         client has to trust it",
+         server's own (certbot: use fullchain.pem, not cert.pem); if it is a private authority, \
+         every client has to trust it",
         whole,
     )
 }

@@ -54,8 +54,8 @@ fn is_here(public: Ipv4Addr, interfaces: &[IpAddr]) -> bool {
 
 /// The address by itself, and against those of this host.
 fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change) -> Finding {
-    const OURS: &str = "give the address that clients reach this host at: that of its interface, or of \
-                        the router in front that forwards the UDP port";
+    const OURS: &str = "give the address that clients reach this host at: that of its interface, \
+                        or of the router in front that forwards the UDP port";
     if public.is_loopback() {
         return if listen.is_loopback() {
             Finding::ok(KEY, format!("{public}: clients on this host alone"))
@@ -78,8 +78,8 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change
         return Finding::warning(
             KEY,
             format!("{public} is on no interface of this host"),
-            "right behind a router or cloud network that forwards the UDP port to this host without \
-             changing its number; otherwise wrong: give an address that this host has",
+            "right behind a router or cloud network that forwards the UDP port to this host \
+             without changing its number; otherwise wrong: give an address that this host has",
             right.clone(),
         );
     }
@@ -88,8 +88,8 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change
         return Finding::warning(
             KEY,
             format!("{public} is a private address: clients of the same network alone reach it"),
-            "right for a network of your own; for clients from the internet give the router's public \
-             address and forward the UDP port",
+            "right for a network of your own; for clients from the internet give the router's \
+             public address and forward the UDP port",
             right.clone(),
         );
     }
@@ -147,8 +147,8 @@ fn judge_return(address: SocketAddr, came_back: Option<bool>, open: Change) -> F
         ),
         None => Finding::ok(
             KEY,
-            "whether UDP comes back was not tried, because the port is held already; `lvsp-mio probe` \
-             tries it",
+            "whether UDP comes back was not tried, because the port is held already; `lvsp-mio \
+             probe` tries it",
         ),
     }
 }

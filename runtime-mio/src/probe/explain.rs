@@ -71,8 +71,8 @@ impl Route {
                     "{address} refuses connections: nothing listens there, or a firewall says no"
                 ),
                 format!(
-                    "start the server, and see that {option} leads to its {key}; one that listens on \
-                     127.0.0.1 is reached from its own host alone"
+                    "start the server, and see that {option} leads to its {key}; one that listens \
+                     on 127.0.0.1 is reached from its own host alone"
                 ),
             ),
             Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => Failure::new(
@@ -120,8 +120,8 @@ impl Route {
             ),
             Some(CloseReason::BadUpgrade) => Failure::new(
                 format!("{address} speaks TLS and refuses the upgrade to WebSocket"),
-                "the port belongs to another program, or a proxy in front does not pass WebSocket on \
-                 (nginx: proxy_http_version 1.1 and the Upgrade and Connection headers)",
+                "the port belongs to another program, or a proxy in front does not pass WebSocket \
+                 on (nginx: proxy_http_version 1.1 and the Upgrade and Connection headers)",
             ),
             Some(reason) => Failure::new(
                 format!("the connection to {address} failed: {}", reason.name()),
@@ -192,15 +192,16 @@ impl Route {
                         Listener::Control =>
                             "say with --name which name of it the control listener goes by",
                         Listener::Gateway =>
-                            "change gateway.endpoint to a name that it is for: clients check that one",
+                            "change gateway.endpoint to a name that it is for: clients check that \
+                             one",
                     }
                 ),
             ),
             TlsFailure::UnknownAuthority => Failure::new(
                 format!("the certificate of {address} is of an authority that is not trusted here"),
-                "for a private authority give its certificate with --ca; for a public one the server's \
-                 tls.certificate lacks the intermediate certificates (certbot: use fullchain.pem). \
-                 Clients that do not trust it either refuse to connect",
+                "for a private authority give its certificate with --ca; for a public one the \
+                 server's tls.certificate lacks the intermediate certificates (certbot: use \
+                 fullchain.pem). Clients that do not trust it either refuse to connect",
             ),
             other @ (TlsFailure::Other(_) | _) => Failure::new(
                 format!("no TLS with {address}: {other}"),
@@ -217,14 +218,14 @@ impl Route {
             (Stage::Open | Stage::Closing, _) => {
                 "see what the server's log says at this time".to_owned()
             }
-            (_, Listener::Control) => "the server may refuse this host: see control.allow, and wait a \
-                                       minute after several wrong secrets \
+            (_, Listener::Control) => "the server may refuse this host: see control.allow, and \
+                                       wait a minute after several wrong secrets \
                                        (limits.control_failures); or the port belongs to another \
                                        program"
                 .to_owned(),
             (_, Listener::Gateway) => "the server may have as many connections as it takes \
-                                       (limits.unauthenticated_per_address), or a proxy in front does \
-                                       not reach it"
+                                       (limits.unauthenticated_per_address), or a proxy in front \
+                                       does not reach it"
                 .to_owned(),
         };
         Failure::new(what, remedy)
@@ -254,7 +255,8 @@ pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) ->
     let is_private = |ip: &Ipv4Addr| ip.is_private() || ip.is_loopback();
     let private = match media.ip() {
         IpAddr::V4(ip) if is_private(&ip) => format!(
-            "; {ip} is an address that only hosts of its own network reach: is media.public_ip right?"
+            "; {ip} is an address that only hosts of its own network reach: is media.public_ip \
+             right?"
         ),
         IpAddr::V4(_) | IpAddr::V6(_) => String::new(),
     };
@@ -262,8 +264,8 @@ pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) ->
         format!("no discovery answer from {media} over UDP{why}"),
         format!(
             "open UDP port {} in the firewall of the server and of its provider (`lvsp-mio ports` \
-             there), forward it if the server is behind a router, and see that media.public_ip is the \
-             address that clients reach it at{private}",
+             there), forward it if the server is behind a router, and see that media.public_ip is \
+             the address that clients reach it at{private}",
             media.port()
         ),
     )
@@ -273,9 +275,9 @@ pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) ->
 pub(super) fn not_heard(media: SocketAddr) -> Failure {
     Failure::new(
         format!("nothing of what one client sends to {media} comes to the other"),
-        "a firewall may let small datagrams through alone, or the server drops what comes from here: \
-         see media.foreign_udp if this host reaches TCP and UDP from different addresses, and the \
-         server's log",
+        "a firewall may let small datagrams through alone, or the server drops what comes from \
+         here: see media.foreign_udp if this host reaches TCP and UDP from different addresses, \
+         and the server's log",
     )
 }
 

@@ -351,8 +351,8 @@ fn tls<'a>(trust: &'a Option<TlsTrust>, name: &'a str) -> Option<(&'a TlsTrust, 
 fn unresolved(endpoint: &str, error: &impl Display) -> Failure {
     Failure::new(
         format!("clients are told to connect to {endpoint:?}, which leads nowhere: {error:#}"),
-        "correct gateway.endpoint on the server or the DNS record of its name, or say where to connect \
-         with --endpoint",
+        "correct gateway.endpoint on the server or the DNS record of its name, or say where to \
+         connect with --endpoint",
     )
 }
 

@@ -139,16 +139,16 @@ pub(super) fn trouble(talk: &[Direction]) -> Option<Failure> {
             format!(
                 "{lost} of {sent} frames from {way} were lost: voices sound robotic or drop out"
             ),
-            "run the probe on the server's own host: if nothing is lost there, the network between is \
-             at fault (a full line, Wi-Fi); otherwise see `lvsp-mio doctor` for socket buffers and \
-             the server's processor load",
+            "run the probe on the server's own host: if nothing is lost there, the network between \
+             is at fault (a full line, Wi-Fi); otherwise see `lvsp-mio doctor` for socket buffers \
+             and the server's processor load",
         ));
     }
     talk.iter().find(|way| way.jitter_ms > BAD_JITTER_MS).map(|Direction { way, jitter_ms, .. }| {
         Failure::new(
             format!("frames from {way} vary by {jitter_ms:.0} ms: voices may stutter"),
-            "run the probe on the server's own host: if it is steady there, the network between is at \
-             fault (a full line, Wi-Fi); otherwise the host is overloaded",
+            "run the probe on the server's own host: if it is steady there, the network between is \
+             at fault (a full line, Wi-Fi); otherwise the host is overloaded",
         )
     })
 }

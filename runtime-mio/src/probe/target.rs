@@ -58,9 +58,9 @@ impl Entry {
             Some(client) => (client.secret.as_ref(), &client.secret_file),
             None if alone => (control.secret.as_ref(), &control.secret_file),
             None => bail!(
-                "the configuration has no [[control.client]] with name = \"{CLIENT}\", and with the \
-                 secret of another the probe would take the place of the chat server: add one with a \
-                 secret of its own, or say --alone when no chat server is connected"
+                "the configuration has no [[control.client]] with name = \"{CLIENT}\", and with \
+                 the secret of another the probe would take the place of the chat server: add one \
+                 with a secret of its own, or say --alone when no chat server is connected"
             ),
         };
         let mut listen = control.listen;
