@@ -48,6 +48,7 @@ pub mod supervision;
 #[allow(unsafe_code, reason = "what the standard library does not offer; the only such folder")]
 mod sys;
 mod tcp;
+mod threads;
 mod turns;
 
 pub use certificate::{Certificate, CertificateFiles};
