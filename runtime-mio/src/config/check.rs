@@ -18,7 +18,7 @@ use super::change::Change;
 use super::fault::{Fault, Faults};
 use super::sections::{AdminSection, GatewaySection, SecretText, TlsSection};
 use crate::certificate::CertificateFiles;
-use crate::runtime::{BindError, Options};
+use crate::options::{BindError, Options};
 use crate::turns::Budgets;
 
 /// The longest grace and the longest drain, in seconds.

@@ -34,7 +34,7 @@ use toml::de::DeTable;
 use crate::certificate::CertificateFiles;
 use crate::host;
 use crate::memory::{self, Available};
-use crate::runtime::Options;
+use crate::options::Options;
 use crate::sockets::Addresses;
 
 pub(crate) use access::{grant, make_certificate, make_secret, mend, of_certbot};

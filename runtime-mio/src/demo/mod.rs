@@ -41,7 +41,8 @@ pub use verdict::Verdict;
 
 use crate::development;
 use crate::entropy::OsEntropy;
-use crate::runtime::{Options as ServerOptions, Runtime};
+use crate::options::Options as ServerOptions;
+use crate::runtime::Runtime;
 use crate::turns::Budgets;
 use cast::Cast;
 use director::{Director, Doors};
