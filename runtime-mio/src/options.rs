@@ -57,6 +57,33 @@ pub struct Options {
 }
 
 impl Options {
+    /// A server for this host alone: on free ports of loopback, in plain TCP, with the defaults of
+    /// everything else. Demonstrations and tests begin with it.
+    #[must_use]
+    pub fn on_loopback(control_clients: Vec<ControlClient>) -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            control: free,
+            control_allow: Vec::new(),
+            gateway: free,
+            media: free,
+            public_ip: Ipv4Addr::LOCALHOST,
+            relays: 1,
+            endpoint: None,
+            tls: None,
+            control_clients,
+            grace: Duration::from_secs(300),
+            drain: Duration::ZERO,
+            old_versions: false,
+            proxies: Proxies::default(),
+            media_config: MediaConfig::default(),
+            coalesce: Duration::from_millis(2),
+            limits: Limits::default(),
+            budgets: Budgets::default(),
+            record: None,
+        }
+    }
+
     /// Everything that keeps this from being served, as far as it shows without opening a socket.
     #[must_use]
     pub fn faults(self) -> Vec<BindError> {

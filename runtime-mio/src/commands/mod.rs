@@ -19,7 +19,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lvsp_core::entropy::Entropy;
 use lvsp_mio::OsEntropy;
 use lvsp_mio::config::File;
 
@@ -58,6 +57,5 @@ pub(crate) fn say(text: &str) -> Result<()> {
 
 /// A new control secret.
 pub(crate) fn gen_secret() -> String {
-    let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
-    entropy.hex::<32>()
+    OsEntropy::hex::<32>()
 }

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use lvsp_core::entropy::Entropy;
-
 use super::{Finding, Severity};
 use crate::config::{Change, File};
 use crate::entropy::OsEntropy;
@@ -103,7 +101,7 @@ fn comes_back(listen: SocketAddr, public: Ipv4Addr) -> Option<bool> {
     // A port of 0 takes a free one.
     let port = receiver.local_addr().ok()?.port();
     let sender = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    let mark: [u8; 16] = (&mut OsEntropy as &mut (dyn Entropy + Send)).bytes();
+    let mark = OsEntropy::bytes::<16>();
     for _ in 0..TRIES {
         // What cannot be sent does not come back.
         let _ = sender.send_to(&mark, (public, port));

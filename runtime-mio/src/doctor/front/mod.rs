@@ -16,7 +16,6 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 use lvsp_core::config::{ClientAddress, ForeignUdp, Proxies};
-use lvsp_core::entropy::Entropy;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -37,7 +36,7 @@ pub(super) fn look(file: &File, now: SystemTime) -> Vec<Finding> {
     // That a name does not resolve is found by the look at names.
     let resolved = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
     let Ok(addresses) = resolved else { return conclude(file).into_iter().collect() };
-    let mark = (&mut OsEntropy as &mut (dyn Entropy + Send)).hex::<16>();
+    let mark = OsEntropy::hex::<16>();
     let target = format!("/?v=8&doctor={mark}");
     let dial = Dial { host, addresses: &addresses, target: &target };
     let listen = file.gateway.listen;
