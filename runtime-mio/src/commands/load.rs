@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_mio::Progress;
@@ -17,6 +17,8 @@ use super::say;
 
 /// The environment variable with the secret, as it is for `serve`.
 const SECRET: &str = "LVSP_CONTROL__SECRET";
+/// Free ports of one address, about half of them.
+const MEMBERS_MAX: usize = 20_000;
 
 /// What it is told.
 ///
@@ -107,7 +109,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         time: Duration::from_secs_f64(arguments.seconds),
         receive: !arguments.no_receive,
         link: arguments.link.as_deref().map(Link::of).transpose()?,
-        server: arguments.server_pid.map(Process::of).transpose()?,
+        server: arguments.server_pid.map(process).transpose()?,
         saturate: arguments.saturate,
     };
     let door = Door::find(&Entry {
@@ -122,13 +124,14 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     run(&mut swarm, &plan, &Progress::new())
 }
 
+fn process(pid: u32) -> Result<Process> {
+    Process::of(pid).with_context(|| format!("--server-pid {pid}"))
+}
+
 fn count(text: &str) -> Result<usize> {
     let count = text.parse().ok().filter(|count| *count <= MEMBERS_MAX);
     count.map_or_else(|| bail!("a number up to {MEMBERS_MAX} is wanted"), Ok)
 }
-
-/// Free ports of one address, about half of them.
-const MEMBERS_MAX: usize = 20_000;
 
 fn seconds(text: &str) -> Result<f64> {
     let seconds = text.parse().ok().filter(|seconds| (0.1..=3_600.0).contains(seconds));

@@ -11,12 +11,13 @@ use lvsp_core::time::Timestamp;
 use lvsp_core::wire::rtp::SILENCE;
 
 use super::climb::{Climb, LOSS_FREE};
+use super::link::Link;
 use super::pacer::{Due, Pacer, Say};
-use super::process::{Link, Process, ProcessorTime};
 use super::report::{Joins, Percentiles, Report, Step, each};
 use super::shape::{Shape, Sizes};
 use super::stamp::Stamp;
 use super::tally::Tally;
+use crate::process::{Process, ProcessorTime};
 use crate::progress::Progress;
 use crate::{clock, sys};
 
