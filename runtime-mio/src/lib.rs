@@ -24,6 +24,7 @@ pub mod demo;
 pub mod development;
 pub mod doctor;
 mod entropy;
+mod entry;
 mod handovers;
 pub mod healthcheck;
 pub mod host;

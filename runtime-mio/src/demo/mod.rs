@@ -26,7 +26,6 @@ mod tally;
 mod verdict;
 
 use std::thread;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use lvsp_core::config::ControlClient;
@@ -38,6 +37,7 @@ pub use verdict::Verdict;
 
 use crate::development;
 use crate::entropy::OsEntropy;
+use crate::entry::today;
 use crate::options::Options as ServerOptions;
 use crate::runtime::Runtime;
 use cast::Cast;
@@ -102,8 +102,7 @@ fn prepare_server() -> Result<(Runtime, Doors)> {
         tls: Some(certificate.identity),
         ..ServerOptions::on_loopback(vec![client])
     })?;
-    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let trust = TlsTrust::from_pem(certificate.ca.as_bytes(), today)?;
+    let trust = TlsTrust::from_pem(certificate.ca.as_bytes(), today()?)?;
     let doors = Doors { control: runtime.control_address(), secret, trust };
     Ok((runtime, doors))
 }

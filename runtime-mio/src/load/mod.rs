@@ -24,7 +24,7 @@ mod chat;
 mod climb;
 mod descriptors;
 mod discord;
-pub(crate) mod door;
+mod door;
 mod ears;
 mod link;
 mod pacer;

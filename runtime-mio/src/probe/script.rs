@@ -23,7 +23,7 @@ use super::talk;
 use super::target::Target;
 use crate::clock;
 use crate::entropy::OsEntropy;
-use crate::load::door;
+use crate::entry;
 use crate::progress::Progress;
 
 /// No snowflake of today is as small, and no other tool of this program counts from these.
@@ -167,7 +167,7 @@ impl<'a> Script<'a> {
     ) -> Passed<()> {
         let trust = &self.target.gateway_trust;
         let endpoint = self.target.endpoint.as_deref().unwrap_or(told);
-        let (name, address) = match door::resolve(endpoint) {
+        let (name, address) = match entry::resolve(endpoint) {
             Ok(found) => found,
             Err(error) => return Ok(self.fail(of, "resolve", unresolved(endpoint, &error))),
         };
