@@ -1,6 +1,5 @@
 //! `lvsp-mio load`
 
-use std::env;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,10 +12,8 @@ use lvsp_mio::load::{
     Crowd, Discord, Door, Entry, Link, Plan, Process, Reading, Report, Shape, Sizes, run,
 };
 
-use super::say;
+use super::{say, seconds_within, secret_of_environment};
 
-/// The environment variable with the secret, as it is for `serve`.
-const SECRET: &str = "LVSP_CONTROL__SECRET";
 /// Free ports of one address, about half of them.
 const MEMBERS_MAX: usize = 20_000;
 
@@ -114,7 +111,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     };
     let door = Door::find(&Entry {
         control: arguments.control.clone(),
-        secret: env::var(SECRET).ok().filter(|_| arguments.secret_file.is_none()),
+        secret: secret_of_environment(arguments.secret_file.as_deref()),
         secret_file: arguments.secret_file.clone(),
         ca: arguments.ca.clone(),
     })?;
@@ -134,8 +131,7 @@ fn count(text: &str) -> Result<usize> {
 }
 
 fn seconds(text: &str) -> Result<f64> {
-    let seconds = text.parse().ok().filter(|seconds| (0.1..=3_600.0).contains(seconds));
-    seconds.map_or_else(|| bail!("0.1 to 3600 seconds are wanted"), Ok)
+    seconds_within(text, 0.1..=3_600.0)
 }
 
 fn mode(text: &str) -> Result<Mode> {
