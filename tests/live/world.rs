@@ -169,7 +169,7 @@ impl World {
             bail!("only {live} of {first} are in voice after {} s", ASSEMBLY.as_secs());
         }
         self.mark(first);
-        if !self.run_until(ASSEMBLY, |world| world.judge.audible_after().is_some())? {
+        if !self.run_until_audible(ASSEMBLY)? {
             bail!("{} pairs do not hear each other", self.judge.silent_pairs());
         }
         Ok(())
@@ -264,6 +264,11 @@ impl World {
             self.turn()?;
         }
         Ok(false)
+    }
+
+    /// Goes on until those who are to hear each other do, or for so long; whether they do.
+    pub(crate) fn run_until_audible(&mut self, limit: Duration) -> Result<bool> {
+        self.run_until(limit, |world| world.judge.audible_after().is_some())
     }
 
     fn turn(&mut self) -> Result<()> {
