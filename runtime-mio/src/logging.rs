@@ -76,27 +76,7 @@ fn is_unlimited(event: &Event) -> bool {
 
 fn line(event: &Event) {
     match event {
-        Event::ConnectionClosed { plane, reason: CloseReason::NotTls, .. } => {
-            tracing::warn!(
-                key = plane_key(*plane),
-                "a client spoke plain HTTP or something else to this TLS port; it has to use \
-                 wss:// or https://, or a proxy in front must speak TLS to it (or tls.off = true \
-                 behind the proxy)"
-            );
-        }
-        Event::ConnectionClosed {
-            plane: Plane::Control,
-            reason: CloseReason::AuthenticationFailed,
-            ..
-        } => {
-            tracing::warn!(
-                "a chat server gave a wrong secret: it must be that of control.secret, \
-                 control.secret_file or its [[control.client]]"
-            );
-        }
-        Event::ConnectionClosed { plane, reason, .. } => {
-            tracing::debug!(?plane, ?reason, "connection closed");
-        }
+        Event::ConnectionClosed { plane, reason, .. } => connection_closed(*plane, *reason),
         Event::ProxyRefused { proxy, reason } => {
             tracing::warn!(%proxy, reason = reason.name(), "{}", refused_proxy(*reason));
         }
@@ -144,6 +124,24 @@ fn line(event: &Event) {
             tracing::info!(%channel, %user, reason = reason.name(), "member gone");
         }
         other => tracing::debug!(event = ?other, "event"),
+    }
+}
+
+fn connection_closed(plane: Plane, reason: CloseReason) {
+    match (plane, reason) {
+        (_, CloseReason::NotTls) => tracing::warn!(
+            key = plane_key(plane),
+            "a client spoke plain HTTP or something else to this TLS port; it has to use wss:// \
+             or https://, or a proxy in front must speak TLS to it (or tls.off = true behind the \
+             proxy)"
+        ),
+        (Plane::Control, CloseReason::AuthenticationFailed) => tracing::warn!(
+            "a chat server gave a wrong secret: it must be that of control.secret, \
+             control.secret_file or its [[control.client]]"
+        ),
+        (Plane::Control | Plane::Gateway, reason) => {
+            tracing::debug!(?plane, ?reason, "connection closed");
+        }
     }
 }
 
