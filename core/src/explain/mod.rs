@@ -17,7 +17,7 @@ use crate::server::{MemberView, SessionView};
 use crate::time::Timestamp;
 
 /// Somebody who has sent nothing for so long is not talking, and what was lost before is over.
-pub const TALK_GAP: Duration = Duration::from_millis(1_000);
+const TALK_GAP: Duration = Duration::from_millis(1_000);
 /// A sender that lost its gateway connection, or whose client says that it speaks, and that is silent
 /// for so long has gone or is cut off.
 const GONE_AFTER: Duration = Duration::from_secs(5);
