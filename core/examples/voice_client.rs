@@ -28,8 +28,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lvsp_core::client::VoiceEvent;
+use lvsp_core::client::{FRAME_INTERVAL, VoiceEvent};
 use lvsp_core::ids::{ChannelId, UserId};
+use lvsp_core::wire::rtp::SILENCE;
 use ogg::{PacketReader, PacketWriteEndInfo, PacketWriter};
 
 #[path = "smallest_host.rs"]
@@ -38,9 +39,6 @@ use smallest_host::peers::{Caller, Failure, place};
 
 /// Where `smallest_host` listens for chat servers.
 const CONTROL: ([u8; 4], u16) = ([127, 0, 0, 1], 6_000);
-const FRAME: Duration = Duration::from_millis(20);
-/// A frame of silence: what libraries send when somebody stops speaking.
-const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 const SPEAKING: u8 = 1;
 
 fn main() -> Result<(), Failure> {
@@ -72,7 +70,7 @@ fn play(caller: &mut Caller, frames: &[Vec<u8>]) -> Result<(), Failure> {
     let silence = [SILENCE.to_vec(), SILENCE.to_vec(), SILENCE.to_vec()];
     for (frame, count) in frames.iter().chain(&silence).zip(0u32..) {
         // By the clock from the beginning, so that no lateness adds up.
-        while start.elapsed() < FRAME * count {
+        while start.elapsed() < FRAME_INTERVAL * count {
             caller.turn()?;
         }
         caller.role.send_frame(frame);

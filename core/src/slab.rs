@@ -45,11 +45,6 @@ impl<I, T> Default for Slab<I, T> {
 impl<I: SlabId, T> Slab<I, T> {
     /// Stores `value` and returns its id.
     pub fn insert(&mut self, value: T) -> I {
-        self.insert_with(|_| value)
-    }
-
-    /// Stores the value made by `make`, which is told its own id.
-    pub fn insert_with(&mut self, make: impl FnOnce(I) -> T) -> I {
         let index = self.free.pop().unwrap_or_else(|| {
             if self.slots.len() == self.slots.capacity() {
                 // A quarter and not twice as much: slabs are the largest tables that there are.
@@ -59,10 +54,9 @@ impl<I: SlabId, T> Slab<I, T> {
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
         let slot = &mut self.slots[index as usize];
-        let id = I::from_key(Key { index, generation: slot.generation });
-        slot.value = Some(make(id));
+        slot.value = Some(value);
         self.len += 1;
-        id
+        I::from_key(Key { index, generation: slot.generation })
     }
 
     /// Removes and returns the entry, if `id` still names one.

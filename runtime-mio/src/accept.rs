@@ -1,10 +1,12 @@
 //! The listeners: when a connection is accepted, and when it has to wait.
 //!
 //! A connection that is not accepted waits in the kernel's backlog, where it costs nothing. Gateway
-//! connections wait for their turn in a second and for a descriptor; chat servers wait
-//! for neither, so that clients cannot keep them out. Who is over its address's share waits beside
-//! the backlog ([`Parking`]): there is one for all addresses, so others would wait behind. Not here:
-//! who is over it (`Server::has_room_for`), and how many are taken in one turn (`control_thread`).
+//! connections wait for their turn in a second and for a descriptor; chat servers wait for neither,
+//! so that clients cannot keep them out. Who is over its address's share waits beside the backlog
+//! ([`Parking`]): there is one backlog for all addresses, so others would wait behind.
+//!
+//! Not here: who is over it (`Server::has_room_for`), and how many are taken in one turn
+//! (`control_thread`).
 
 use std::fs::File;
 use std::io;
@@ -228,9 +230,8 @@ impl Listeners {
         self.parking.set_places(self.connections_max.saturating_sub(self.gateway_connections));
     }
 
-    /// Closes both: the next process can open them, and who waits in a backlog or is parked is
-    /// turned away.
-    /// Where a service manager holds them too, they wait there for the next process instead.
+    /// Closes both: the next process can open them, and who waits in a backlog or is parked is turned
+    /// away. Where a service manager holds them too, who is in a backlog waits for the next process.
     pub(crate) fn close(&mut self, registry: &Registry) {
         for mut listener in self.open.drain(..) {
             if let Err(error) = registry.deregister(&mut listener.socket) {

@@ -10,12 +10,14 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use lvsp_core::ids::LegId;
 use lvsp_core::media::inspect::clear_bytes;
 use lvsp_core::media::{Flights, Relay};
 use lvsp_core::time::Timestamp;
+
+use crate::threads::lock;
 
 /// Recorders at once, over all relays.
 pub(crate) const RECORDERS_MAX: usize = 4;
@@ -109,7 +111,7 @@ impl Recorders {
     }
 
     fn keep(&self, leg: LegId, header: Header) {
-        let mut past = unpoisoned(&self.past);
+        let mut past = lock(&self.past);
         if past.len() == PAST_MAX {
             past.pop_front();
         }
@@ -119,7 +121,7 @@ impl Recorders {
     /// What a leg sent lately, as far as it is kept, in memory for a whole recording.
     fn past_of(&self, leg: LegId) -> VecDeque<Header> {
         let mut headers = VecDeque::with_capacity(HEADERS_MAX);
-        let past = unpoisoned(&self.past);
+        let past = lock(&self.past);
         let newest_first = past.iter().rev().filter(|(of, _)| *of == leg);
         for (_, header) in newest_first.take(HEADERS_MAX) {
             headers.push_front(*header);
@@ -138,7 +140,7 @@ impl Recorders {
     }
 
     fn note(&self, leg: LegId, header: impl Fn() -> Header) {
-        for recording in self.lock().iter_mut().filter(|recording| recording.leg == leg) {
+        for recording in lock(&self.list).iter_mut().filter(|recording| recording.leg == leg) {
             if recording.headers.len() == HEADERS_MAX {
                 recording.headers.pop_front();
                 recording.lost += 1;
@@ -146,15 +148,6 @@ impl Recorders {
             recording.headers.push_back(header());
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Recording>> {
-        unpoisoned(&self.list)
-    }
-}
-
-/// A panic ends the process, so nobody sees what a panicking thread left.
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts the recorders of all relays.
@@ -171,7 +164,7 @@ impl Shelf {
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         // Held from before it is copied, so that nothing that arrives meanwhile is left out.
-        let mut list = recorders.lock();
+        let mut list = lock(&recorders.list);
         let headers = recorders.past_of(leg);
         list.push(Recording { number, leg, headers, lost: 0 });
         recorders.on.store(true, Ordering::Relaxed);
@@ -196,7 +189,7 @@ impl Recorder {
     }
 
     fn take(&self) -> Option<Recording> {
-        let mut list = self.recorders.lock();
+        let mut list = lock(&self.recorders.list);
         let at = list.iter().position(|recording| recording.number == self.number)?;
         let taken = list.swap_remove(at);
         self.recorders.on.store(!list.is_empty(), Ordering::Relaxed);

@@ -87,7 +87,7 @@ impl CertificateError {
 
     /// What kind of failure the operating system told.
     #[must_use]
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+    pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Io { source, .. } => Some(source.kind()),
             Self::Tls { .. } | Self::Mismatch { .. } => None,

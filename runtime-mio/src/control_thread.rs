@@ -28,7 +28,7 @@ use crate::logging::Log;
 use crate::questions::Desk;
 use crate::queue::Queue;
 use crate::recording::Sink;
-use crate::runtime::Requests;
+use crate::requests::Requests;
 use crate::sys;
 use crate::tcp::{Progress, Tcp};
 use crate::turns::{Budgets, ControlCounters};
@@ -40,6 +40,7 @@ const GATEWAY: Token = Token(2);
 const CONNECTIONS: usize = 3;
 /// Bytes of one read.
 const READ_BYTES: usize = 16 * 1024;
+
 /// What the thread is made of.
 pub(crate) struct ControlThread {
     server: RecordedServer,

@@ -6,6 +6,21 @@ use lvsp_core::entropy::Entropy;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 
+impl OsEntropy {
+    /// `N` random bytes.
+    pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+        let entropy: &mut (dyn Entropy + Send) = &mut Self;
+        entropy.bytes()
+    }
+
+    /// `N` random bytes as lower-case hexadecimal digits.
+    #[must_use]
+    pub fn hex<const N: usize>() -> String {
+        let entropy: &mut (dyn Entropy + Send) = &mut Self;
+        entropy.hex::<N>()
+    }
+}
+
 impl Entropy for OsEntropy {
     /// # Panics
     /// When the operating system has no random bytes: nothing can be served safely then.

@@ -5,11 +5,13 @@
 //! late voice is of no use. No memory is allocated after the start.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use lvsp_core::ids::RelaySet;
 use lvsp_core::media::{Handover, Handovers};
 use mio::Waker;
+
+use crate::threads::{lock, wake};
 
 /// What waits for one media thread.
 #[derive(Debug)]
@@ -29,18 +31,18 @@ impl Inbox {
 
     /// Takes packets from now on: there are other relays.
     pub(crate) fn open(&self) {
-        *self.lock() = Handovers::new();
+        *lock(&self.list) = Handovers::new();
     }
 
     /// Appends a packet and wakes the receiver; `false` when there is no room.
     pub(crate) fn push(&self, handover: &Handover<'_>) -> bool {
-        let mut list = self.lock();
+        let mut list = lock(&self.list);
         let first = list.is_empty();
         let pushed = list.push(handover);
         self.filled.store(true, Ordering::Release);
         drop(list);
-        if first && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake a thread");
+        if first {
+            wake(&self.waker);
         }
         pushed
     }
@@ -50,13 +52,8 @@ impl Inbox {
         debug_assert!(into.is_empty(), "what was taken before is done");
         if self.filled.swap(false, Ordering::Acquire) {
             into.clear();
-            std::mem::swap(&mut *self.lock(), into);
+            std::mem::swap(&mut *lock(&self.list), into);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Handovers> {
-        // A panic ends the process, so nobody sees a list that a panicking thread left.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) const OWN_NAME: &str = "lvsp-mio";
 
 /// Which kind of port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// A TCP listener's.
     Tcp,
     /// A UDP socket's.
@@ -27,24 +27,24 @@ pub enum Protocol {
 
 /// Who holds a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// The process id.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// The program's name, as the kernel knows it: up to 15 characters.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// A limit of open files under which fewer clients can be served than are to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooFewFiles {
+pub(crate) struct TooFewFiles {
     /// The limit.
-    pub allowed: usize,
+    pub(crate) allowed: usize,
     /// Connections that it leaves room for.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Clients that are to be served.
-    pub sessions: usize,
+    pub(crate) sessions: usize,
     /// The limit that is needed for them.
-    pub needed: usize,
+    pub(crate) needed: usize,
 }
 
 impl fmt::Display for TooFewFiles {
@@ -61,13 +61,13 @@ impl fmt::Display for TooFewFiles {
 
 /// What to say where this process may open fewer files than clients are to be served.
 #[must_use]
-pub fn open_files_warning(limits: &Limits) -> Option<TooFewFiles> {
+pub(crate) fn open_files_warning(limits: &Limits) -> Option<TooFewFiles> {
     too_few_open_files(limits, sys::descriptors_max())
 }
 
 /// The same where a process that raises its limit may open so many.
 #[must_use]
-pub fn open_files_hard_warning(limits: &Limits) -> Option<TooFewFiles> {
+pub(crate) fn open_files_hard_warning(limits: &Limits) -> Option<TooFewFiles> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     too_few_open_files(limits, usize::try_from(hard).unwrap_or(usize::MAX))
 }
@@ -94,7 +94,7 @@ pub fn allow_open_files(limits: &Limits) {
 /// The process that holds a port of this host, as far as /proc tells: root sees every process, others
 /// their own.
 #[must_use]
-pub fn holder(protocol: Protocol, address: SocketAddr) -> Option<Holder> {
+pub(crate) fn holder(protocol: Protocol, address: SocketAddr) -> Option<Holder> {
     let files = match protocol {
         Protocol::Tcp => ["tcp", "tcp6"],
         Protocol::Udp => ["udp", "udp6"],
@@ -122,7 +122,7 @@ pub fn holder(protocol: Protocol, address: SocketAddr) -> Option<Holder> {
 
 /// The addresses of this host's interfaces; none where the system does not tell.
 #[must_use]
-pub fn addresses() -> Vec<IpAddr> {
+pub(crate) fn addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
     interfaces
         .filter_map(|interface| {

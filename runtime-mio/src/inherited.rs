@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use mio::net::{TcpListener, UdpSocket};
 use socket2::{Socket, Type};
 
-use crate::runtime::BindError;
+use crate::options::BindError;
 use crate::sockets::Sockets;
 use crate::sys;
 

@@ -76,27 +76,7 @@ fn is_unlimited(event: &Event) -> bool {
 
 fn line(event: &Event) {
     match event {
-        Event::ConnectionClosed { plane, reason: CloseReason::NotTls, .. } => {
-            tracing::warn!(
-                key = plane_key(*plane),
-                "a client spoke plain HTTP or something else to this TLS port; it has to use wss:// or \
-                 https://, or a proxy in front must speak TLS to it (or tls.off = true behind the \
-                 proxy)"
-            );
-        }
-        Event::ConnectionClosed {
-            plane: Plane::Control,
-            reason: CloseReason::AuthenticationFailed,
-            ..
-        } => {
-            tracing::warn!(
-                "a chat server gave a wrong secret: it must be that of control.secret, \
-                 control.secret_file or its [[control.client]]"
-            );
-        }
-        Event::ConnectionClosed { plane, reason, .. } => {
-            tracing::debug!(?plane, ?reason, "connection closed");
-        }
+        Event::ConnectionClosed { plane, reason, .. } => connection_closed(*plane, *reason),
         Event::ProxyRefused { proxy, reason } => {
             tracing::warn!(%proxy, reason = reason.name(), "{}", refused_proxy(*reason));
         }
@@ -136,8 +116,8 @@ fn line(event: &Event) {
         Event::ForeignAddress { channel, user, address, .. } => {
             tracing::warn!(
                 %channel, %user, %address,
-                "media from an address that differs from the gateway connection's: it is sent three \
-                 times what it sends; media.foreign_udp = \"open\" lifts that"
+                "media from an address that differs from the gateway connection's: it is sent \
+                 three times what it sends; media.foreign_udp = \"open\" lifts that"
             );
         }
         Event::MemberGone { channel, user, reason, .. } => {
@@ -147,12 +127,30 @@ fn line(event: &Event) {
     }
 }
 
+fn connection_closed(plane: Plane, reason: CloseReason) {
+    match (plane, reason) {
+        (_, CloseReason::NotTls) => tracing::warn!(
+            key = plane_key(plane),
+            "a client spoke plain HTTP or something else to this TLS port; it has to use wss:// \
+             or https://, or a proxy in front must speak TLS to it (or tls.off = true behind the \
+             proxy)"
+        ),
+        (Plane::Control, CloseReason::AuthenticationFailed) => tracing::warn!(
+            "a chat server gave a wrong secret: it must be that of control.secret, \
+             control.secret_file or its [[control.client]]"
+        ),
+        (Plane::Control | Plane::Gateway, reason) => {
+            tracing::debug!(?plane, ?reason, "connection closed");
+        }
+    }
+}
+
 /// What to do about a connection that a proxy began in the wrong way.
 const fn refused_proxy(reason: CloseReason) -> &'static str {
     if matches!(reason, CloseReason::UntrustedProxy) {
         "the PROXY protocol from an address that is not believed: name its network in \
-         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it off \
-         there"
+         gateway.trusted_proxies and set gateway.client_address = \"proxy-protocol\", or switch it \
+         off there"
     } else if matches!(reason, CloseReason::ProxyHeaderTooBig) {
         "a PROXY protocol header over limits.proxy_header_bytes: have the proxy send less"
     } else {

@@ -60,7 +60,7 @@ pub fn describe(ceiling: &Ceiling) -> String {
 
 /// A number of bytes for people.
 #[must_use]
-pub fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
     let mebibytes = bytes as f64 / (1 << 20) as f64;
     format!("{mebibytes:.1} MiB")
@@ -68,23 +68,23 @@ pub fn mebibytes(bytes: u64) -> String {
 
 /// How much memory there is for a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Available {
+pub(crate) struct Available {
     /// In bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// What has so much, in words.
-    pub of: String,
+    pub(crate) of: String,
 }
 
 /// The memory for this process: that of the machine, or of its service or container where that has
 /// less. `None` where the system does not say.
 #[must_use]
-pub fn available() -> Option<Available> {
+pub(crate) fn available() -> Option<Available> {
     available_to("self")
 }
 
 /// The same for another process, by its id.
 #[must_use]
-pub fn available_to(pid: &str) -> Option<Available> {
+pub(crate) fn available_to(pid: &str) -> Option<Available> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let machine = machine().map(|bytes| Available { bytes, of: "this machine".to_owned() });
     machine.into_iter().chain(granted(&groups, Path::new("/sys/fs/cgroup"))).min_by_key(|a| a.bytes)

@@ -8,21 +8,21 @@ use crate::host::Protocol;
 
 /// Ports in a row that strangers or a few have to reach.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// The configuration key.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// What it is for.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// TCP or UDP.
-    pub protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// The address that is listened on; the first port of the row.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The last port of the row.
-    pub last_port: u16,
+    pub(crate) last_port: u16,
     /// Networks that may come in; empty for everybody.
-    pub from: Vec<String>,
+    pub(crate) from: Vec<String>,
     /// Who alone has to come in, where that is not everybody.
-    pub only: Option<&'static str>,
+    pub(crate) only: Option<&'static str>,
 }
 
 /// How to say it.
@@ -40,7 +40,7 @@ pub enum Format {
 
 /// What a server with this configuration listens on.
 #[must_use]
-pub fn openings(file: &File) -> Vec<Opening> {
+pub(crate) fn openings(file: &File) -> Vec<Opening> {
     let media = file.media.listen;
     let relays = file.media.relays.saturating_sub(1);
     let single = |key, what, listen: SocketAddr, only| Opening {
@@ -72,13 +72,13 @@ pub fn openings(file: &File) -> Vec<Opening> {
 impl Opening {
     /// Whether anything has to be opened: nobody outside this host reaches loopback.
     #[must_use]
-    pub const fn is_needed(&self) -> bool {
+    pub(crate) const fn is_needed(&self) -> bool {
         !self.listen.ip().is_loopback()
     }
 
     /// The name of the protocol.
     #[must_use]
-    pub const fn protocol(&self) -> &'static str {
+    pub(crate) const fn protocol(&self) -> &'static str {
         match self.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mio::Waker;
 
+use crate::threads::wake;
 use crate::turns::Counters;
 
 /// Looks at the threads of a running server.
@@ -33,9 +34,7 @@ impl Pulse {
         let stalled = stalled.collect();
         self.seen = turns;
         for waker in &self.wakers {
-            if let Err(error) = waker.wake() {
-                tracing::error!(%error, "cannot wake a thread");
-            }
+            wake(waker);
         }
         stalled
     }

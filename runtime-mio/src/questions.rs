@@ -6,10 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use mio::Waker;
 use tokio::sync::oneshot;
+
+use crate::threads::{lock, wake};
 
 /// Questions that may wait for one thread.
 const WAITING_MAX: usize = 32;
@@ -38,7 +40,7 @@ impl<T> Desk<T> {
         question: impl FnOnce(&T) -> A + Send + 'static,
     ) -> Option<oneshot::Receiver<A>> {
         let (answer, receiver) = oneshot::channel();
-        let mut questions = self.lock();
+        let mut questions = lock(&self.questions);
         if questions.len() >= WAITING_MAX {
             return None;
         }
@@ -50,7 +52,7 @@ impl<T> Desk<T> {
         }));
         self.asked.store(true, Ordering::Release);
         drop(questions);
-        self.wake();
+        wake(&self.waker);
         Some(receiver)
     }
 
@@ -64,7 +66,7 @@ impl<T> Desk<T> {
 
     #[cold]
     fn answer_next(&self, machine: &T) {
-        let mut questions = self.lock();
+        let mut questions = lock(&self.questions);
         let question = questions.pop_front();
         let more = !questions.is_empty();
         self.asked.store(more, Ordering::Release);
@@ -73,19 +75,8 @@ impl<T> Desk<T> {
             question(machine);
         }
         if more {
-            self.wake();
+            wake(&self.waker);
         }
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake a thread");
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Question<T>>> {
-        // A panic ends the process, so nobody sees a list that a panicking thread left.
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,9 +4,11 @@
 //! work until there is room.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use mio::Waker;
+
+use crate::threads::{lock, wake};
 
 /// Both ends of one queue.
 #[derive(Debug)]
@@ -24,15 +26,15 @@ impl<T> Queue<T> {
 
     /// Appends an item and wakes the receiver; gives it back when the queue is full.
     pub(crate) fn push(&self, item: T) -> Result<(), T> {
-        let mut items = self.lock();
+        let mut items = lock(&self.items);
         if items.len() >= self.limit {
             return Err(item);
         }
         let first = items.is_empty();
         items.push_back(item);
         drop(items);
-        if first && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake a thread");
+        if first {
+            wake(&self.waker);
         }
         Ok(())
     }
@@ -40,11 +42,6 @@ impl<T> Queue<T> {
     /// Takes everything, into a list whose memory is reused.
     pub(crate) fn take_all(&self, into: &mut VecDeque<T>) {
         debug_assert!(into.is_empty(), "what was taken before is done");
-        std::mem::swap(&mut *self.lock(), into);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
-        // A panic ends the process, so nobody sees a queue that a panicking thread left.
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::swap(&mut *lock(&self.items), into);
     }
 }

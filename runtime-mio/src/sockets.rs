@@ -8,7 +8,7 @@ use mio::net::{TcpListener, UdpSocket};
 use socket2::SockRef;
 
 use crate::inherited::{self, InheritError};
-use crate::runtime::{BindError, Options};
+use crate::options::{BindError, Options};
 use crate::{sys, tcp};
 
 /// Asked of the kernel for each UDP socket, in each direction: a tenth of a second at some 40,000

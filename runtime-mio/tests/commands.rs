@@ -86,8 +86,8 @@ fn ports_are_those_of_the_configuration() {
     assert_eq!(status, 0);
     assert!(
         said.ends_with(
-            "ufw allow 443/tcp\n# UDP 50000-50001: open from everywhere, for media of \
-        voice clients: media.listen = 0.0.0.0:50000\nufw allow 50000:50001/udp\n"
+            "ufw allow 443/tcp\n# UDP 50000-50001: open from everywhere, for media of voice \
+             clients: media.listen = 0.0.0.0:50000\nufw allow 50000:50001/udp\n"
         ),
         "{said}"
     );

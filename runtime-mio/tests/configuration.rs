@@ -311,9 +311,9 @@ fn example(sections: &[Section]) -> String {
     let mut text = String::new();
     comment(
         &mut text,
-        "Every key of the configuration, each commented out with its default, or with an example where \
-         it has none. Remove the number sign in front of what you change; `lvsp-mio check-config` says \
-         what is wrong, `lvsp-mio doctor` whether this host is fit for it.",
+        "Every key of the configuration, each commented out with its default, or with an example \
+         where it has none. Remove the number sign in front of what you change; `lvsp-mio \
+         check-config` says what is wrong, `lvsp-mio doctor` whether this host is fit for it.",
     );
     for section in sections {
         let Section { name, is_array, description, keys } = section;

@@ -1,4 +1,4 @@
-//! What doctor sees of what stands in front of the gateway: real relays on loopback, before a server
+//! What doctor sees of what stands in front of the gateway: real proxies on loopback, before a server
 //! starts and beside one that runs.
 #![allow(
     clippy::expect_used,
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use common::SECRET;
 use common::process::{Directory, Process, lvsp};
-use common::relay::{Relay, Says};
+use common::proxy::{Proxy, Says};
 
 const PROXIES: &str = "gateway.trusted_proxies";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -117,7 +117,7 @@ fn how_a_proxy_names_its_clients_is_seen_before_the_server_starts() {
     let site = Site::new();
     let says = "a proxy or a router, which does not say";
     let begins = "does not begin with the PROXY protocol";
-    for (relay, tls, keys, severity, said, line) in [
+    for (way, tls, keys, severity, said, line) in [
         // Through TLS that ends at the server.
         (Says::Nothing, true, "", "warning", says, "proxy_protocol on;"),
         (Says::Nothing, true, TRUSTED, "warning", says, "proxy_protocol on;"),
@@ -142,10 +142,11 @@ fn how_a_proxy_names_its_clients_is_seen_before_the_server_starts() {
             true,
             "",
             "error",
-            "is not among gateway.trusted_proxies, and gateway.client_address = \"x-forwarded-for\"",
+            "is not among gateway.trusted_proxies, and gateway.client_address = \
+             \"x-forwarded-for\"",
             "client_address = \"proxy-protocol\"",
         ),
-        // The relay ends TLS.
+        // The proxy ends TLS.
         (XFF, false, TRUSTED, "ok", "says by x-forwarded-for that its client is 127.0.0.1", ""),
         (XFF, false, "", "warning", "not among", "trusted_proxies = [\"127.0.0.1/32\"]"),
         (
@@ -167,7 +168,7 @@ fn how_a_proxy_names_its_clients_is_seen_before_the_server_starts() {
         (Says::Line, false, &[TRUSTED, BY_PROTOCOL].concat(), "ok", "says by proxy-protocol", ""),
     ] {
         let theirs = certificate("127.0.0.1", -1, 90);
-        let proxy = Relay::start(site.gateway, relay, (!tls).then_some(&theirs));
+        let proxy = Proxy::start(site.gateway, way, (!tls).then_some(&theirs));
         let configuration = site.configuration(proxy.address, tls, keys);
         assert_found(&examine(&configuration, PROXIES, &[]), severity, said, line);
     }
@@ -189,7 +190,7 @@ fn a_running_server_is_asked_what_proxies_said() {
         let variables = [("LVSP_ADMIN__LISTEN", "127.0.0.1:0")];
         let server = Process::start_as(lvsp(&["serve", "--config", &served]), &variables);
         let (_, admin) = server.said.trim_end().rsplit_once("admin ").unwrap();
-        let proxy = Relay::start(server.gateway, says, None);
+        let proxy = Proxy::start(server.gateway, says, None);
         let configuration = site.configuration(proxy.address, true, &keys);
         let gateway = server.gateway.to_string();
         let variables = [("LVSP_GATEWAY__LISTEN", &*gateway), ("LVSP_ADMIN__LISTEN", admin)];
@@ -223,7 +224,7 @@ fn proxies_that_never_came_are_told() {
 fn the_certificate_that_clients_are_shown_is_looked_at() {
     let site = Site::new();
     let expired = certificate("voice.example.org", -30, -2);
-    let proxy = Relay::start(site.gateway, XFF, Some(&expired));
+    let proxy = Proxy::start(site.gateway, XFF, Some(&expired));
     let configuration = site.configuration(proxy.address, false, TRUSTED);
     let found = examine(&configuration, "gateway.endpoint", &[]);
     let renew = "certbot renew --cert-name 127.0.0.1 --force-renewal";
@@ -237,7 +238,7 @@ fn the_certificate_that_clients_are_shown_is_looked_at() {
     assert_found(&found, "error", "it expired 2 days ago", renew);
     drop(proxy);
     // Through a relay that leaves TLS alone it is the server's own.
-    let proxy = Relay::start(site.gateway, Says::Nothing, None);
+    let proxy = Proxy::start(site.gateway, Says::Nothing, None);
     let configuration = site.configuration(proxy.address, true, "");
     let found = examine(&configuration, "gateway.endpoint", &[]);
     assert_found(&found, "ok", "presents tls.certificate", "");
@@ -248,7 +249,7 @@ fn an_endpoint_that_leads_elsewhere_or_nowhere_or_is_not_in_tls_is_told() {
     let site = Site::new();
     let elsewhere = Site::new();
     let other = Process::start(&[("LVSP_CONTROL__SECRET", SECRET), ("LVSP_TLS__OFF", "true")]);
-    let proxy = Relay::start(other.gateway, Says::Nothing, Some(&site.own));
+    let proxy = Proxy::start(other.gateway, Says::Nothing, Some(&site.own));
     let configuration = site.configuration(proxy.address, true, "");
     let found = examine(&configuration, "gateway.endpoint", &[]);
     let line = format!("proxy_pass http://{};", site.gateway);

@@ -204,12 +204,11 @@ impl Chat {
         let (session_id, token) = state.call.clone().unzip();
         link.role.set_channel(state.channel, Some(GUILD), BITRATE);
         link.role.place(VoiceRequest {
-            user_id: user,
-            channel_id: state.channel,
             guild_id: Some(GUILD),
             session_id,
             token,
             flags: state.flags,
+            ..VoiceRequest::new(user, state.channel)
         });
     }
 

@@ -16,8 +16,8 @@ use lvsp_mio::clock;
 
 use crate::server::ServerProcess;
 use crate::site::{Link, Site};
-use crate::world::{CHANNEL_MEMBERS, World};
-use crate::{Common, say, seconds};
+use crate::world::{CHANNEL_MEMBERS, Verdict, World};
+use crate::{Common, seconds, tell};
 
 /// How many servers.
 const SERVERS: usize = 3;
@@ -43,16 +43,10 @@ fn namespace(text: &str) -> Result<(String, Ipv4Addr)> {
 
 /// Kills one of three; whether all held.
 pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
-    let (passed, words) = match play(common, options) {
-        Ok(played) => played,
-        Err(error) => (false, format!("{error:#}")),
-    };
-    let name = "one of three servers killed";
-    say(&format!("{}  {name:<27} {words}", if passed { "pass" } else { "FAIL" }))?;
-    Ok(passed)
+    tell("one of three servers killed", play(common, options))
 }
 
-fn play(common: &Common, options: &Options) -> Result<(bool, String)> {
+fn play(common: &Common, options: &Options) -> Result<Verdict> {
     let clients = common.clients.unwrap_or(60) as usize;
     if clients < SERVERS * CHANNEL_MEMBERS {
         bail!("--clients: {} are needed, a channel for each server", SERVERS * CHANNEL_MEMBERS);
@@ -100,24 +94,24 @@ fn play(common: &Common, options: &Options) -> Result<(bool, String)> {
         world.move_calls(channel, victim, best)?;
         world.run_for(BETWEEN)?;
     }
-    world.run_until(LIMIT, |world| world.judge.audible_after().is_some())?;
+    world.run_until_audible(LIMIT)?;
     world.run_for(AFTER)?;
     let verdict = world.verdict();
     let audible = match world.judge.audible_after() {
         Some(after) => format!("all audible again after {}", seconds(after)),
         None => format!("{} pairs still silent", world.judge.silent_pairs()),
     };
-    let passed = verdict.held
+    let held = verdict.held
         && world.judge.audible_after().is_some()
         && shares.iter().all(|channels| *channels > 0);
     let words = format!(
-        "{}; channels on each by health: {shares:?}; noticed after {}, {audible} ({} of them waited \
-         for others to be placed)",
+        "{}; channels on each by health: {shares:?}; noticed after {}, {audible} ({} of them \
+         waited for others to be placed)",
         verdict.words,
         seconds(noticed),
         shares[victim].saturating_sub(1),
     );
-    Ok((passed, words))
+    Ok(Verdict { held, words })
 }
 
 /// The server that reports the best health, of those that are connected.

@@ -6,6 +6,7 @@
 //! | `faults`, `restart`, `hostile`, `overload` | the sub-commands: what goes wrong, and what must hold |
 //! | `fleet` | the sub-command with three servers, one of which is killed |
 //! | `stay` | the sub-command that lets others look at a server in use |
+//! | `trial` | what `hostile` and `overload` have in common |
 //! | `world` | the loop: everybody's sockets, who talks when |
 //! | `member`, `chat` | a voice client with its library's habits; the chat server with its database |
 //! | `judge` | what was heard against what should have been |
@@ -28,6 +29,7 @@ mod restart;
 mod server;
 mod site;
 mod stay;
+mod trial;
 mod world;
 
 use std::io::{self, Write};
@@ -41,6 +43,7 @@ use clap::{Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use site::SiteOptions;
+use world::Verdict;
 
 /// Break a voice server on real sockets, and see what its clients notice.
 ///
@@ -128,6 +131,15 @@ fn check_interrupt() -> Result<()> {
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
+}
+
+/// Tells what became of something by its name; whether it held.
+fn tell(name: &str, outcome: Result<Verdict>) -> Result<bool> {
+    let verdict =
+        outcome.unwrap_or_else(|error| Verdict { held: false, words: format!("{error:#}") });
+    let word = if verdict.held { "pass" } else { "FAIL" };
+    say(&format!("{word}  {name:<27} {}", verdict.words))?;
+    Ok(verdict.held)
 }
 
 /// A duration as people read it here.

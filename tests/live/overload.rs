@@ -14,14 +14,12 @@ use lvsp_mio::load::Process;
 use crate::judge::Period;
 use crate::server::ServerProcess;
 use crate::site::{Cgroup, Missing, Site};
+use crate::trial::{self, JOIN_MAX, NEWCOMERS, Newcomers, in_words};
 use crate::world::{CHANNEL_MEMBERS, World};
-use crate::{Common, say, seconds};
+use crate::{Common, say};
 
-/// Goals.
+/// Goal.
 const LOSS_TIMES_MAX: f64 = 1.5;
-const JOIN_MAX: Duration = Duration::from_secs(1);
-/// Newcomers, one after the other.
-const NEWCOMERS: usize = CHANNEL_MEMBERS;
 /// How long the load is measured while the server may have all the processor time it wants.
 const MEASURE: Duration = Duration::from_secs(3);
 /// The server's processor time is given out anew this often, in microseconds. What it waits for it
@@ -31,8 +29,6 @@ const PERIOD_US: f64 = 20_000.0;
 const QUOTA_MIN_US: f64 = 1_000.0;
 /// The kernel's longest that makes sense here.
 const PERIOD_MAX_US: f64 = 100_000.0;
-/// How long newcomers may take, and everybody to be audible in the end.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long.
 #[derive(clap::Args, Clone, Debug)]
@@ -69,17 +65,10 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
     };
     let goals = tell(&figures, members)?;
     world.set_chorus(false);
-    let all = world.members.len();
-    world.mark(all);
-    let is_audible = world.run_until(LIMIT, |world| world.judge.audible_after().is_some())?;
-    let verdict = world.verdict();
-    let in_the_end = match world.judge.audible_after() {
-        Some(after) => format!("all audible in the end, after {}", seconds(after)),
-        None => format!("{} pairs silent in the end", world.judge.silent_pairs()),
-    };
-    let right = verdict.held && is_audible && figures.join.is_some();
+    let verdict = trial::conclude(&mut world)?;
+    let right = verdict.held && figures.join.is_some();
     let word = if right { "pass" } else { "FAIL" };
-    say(&format!("{word}  {}, {in_the_end}", verdict.words))?;
+    say(&format!("{word}  {}", verdict.words))?;
     Ok(right && (goals || common.smoke))
 }
 
@@ -124,19 +113,10 @@ fn endure(
     // Before a relay counts as behind, what it loses is what does not fit into a buffer.
     world.run_for(MEASURE)?;
     world.judge.begin_period(clock::now());
-    let each = Duration::from_secs(options.seconds) / u32::try_from(NEWCOMERS).unwrap_or(1);
-    for at in members..members + NEWCOMERS {
-        world.members[at].want();
-        world.run_for(each)?;
-    }
+    let newcomers = Newcomers::from(members);
+    newcomers.arrive(world, Duration::from_secs(options.seconds), |_| Ok(()))?;
     world.judge.begin_period(clock::now());
-    let newcomers = members..members + NEWCOMERS;
-    let there = |world: &mut World| {
-        world.members[newcomers.clone()].iter().all(|member| member.live_since().is_some())
-    };
-    world.run_until(LIMIT, there)?;
-    let joins = world.members[newcomers.clone()].iter().map(|member| member.join_time());
-    let join = joins.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let join = newcomers.slowest(world)?;
     Ok((world.judge.previous_period(), join))
 }
 
@@ -146,8 +126,7 @@ fn tell(figures: &Figures, members: usize) -> Result<bool> {
     let all = period.all();
     let (most, least) = period.extremes().context("somebody talked")?;
     let times = most / all.loss();
-    let join_words =
-        join.map_or_else(|| "not in".to_owned(), |join| format!("{} ms", join.as_millis()));
+    let join_words = in_words(*join);
     let verdict = |met: bool| if met { "met" } else { "NOT MET" };
     let is_fair = times <= LOSS_TIMES_MAX;
     let is_quick = join.is_some_and(|join| join <= JOIN_MAX);

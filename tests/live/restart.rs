@@ -4,16 +4,18 @@
 //! while the server drains, everybody hears everybody again, and no library that behaves as
 //! songbird or discord.js gives up: their users do nothing.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use lvsp_core::time::Timestamp;
 use lvsp_mio::clock;
 use lvsp_sim::profile::Profile;
 
 use crate::server::ServerProcess;
 use crate::site::Site;
-use crate::world::World;
-use crate::{Common, check_interrupt, say, seconds};
+use crate::world::{Verdict, World};
+use crate::{Common, check_interrupt, seconds, tell};
 
 /// After this, nobody waits any more.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -40,26 +42,13 @@ pub(crate) fn run(common: &Common, options: &Options) -> Result<bool> {
     for gap in &options.gaps {
         check_interrupt()?;
         let name = format!("restart with a gap of {gap} s");
-        match play(common, options, clients, Duration::from_secs(*gap)) {
-            Ok((passed, words)) => {
-                held &= passed;
-                say(&format!("{}  {name:<27} {words}", if passed { "pass" } else { "FAIL" }))?;
-            }
-            Err(error) => {
-                held = false;
-                say(&format!("FAIL  {name:<27} {error:#}"))?;
-            }
-        }
+        let played = play(common, options, clients, Duration::from_secs(*gap));
+        held &= tell(&name, played)?;
     }
     Ok(held)
 }
 
-fn play(
-    common: &Common,
-    options: &Options,
-    clients: usize,
-    gap: Duration,
-) -> Result<(bool, String)> {
+fn play(common: &Common, options: &Options, clients: usize, gap: Duration) -> Result<Verdict> {
     let site = Site::new(&common.server, &common.site)?;
     let server = ServerProcess::new(&site, options.drain_seconds)?;
     let mut world = World::new(&site, server, clients, None)?;
@@ -71,8 +60,7 @@ fn play(
     // While it drains, calls go on.
     world.mark(clients);
     let drain = Duration::from_secs(options.drain_seconds);
-    let heard = |world: &mut World| world.judge.audible_after().is_some();
-    let through = drain.is_zero() || world.run_until(drain, heard)?;
+    let drained_audibly = drain.is_zero() || world.run_until_audible(drain)?;
     if !world.run_until(LIMIT, |world| world.ended.is_some())? {
         bail!("the server does not end after SIGTERM");
     }
@@ -83,20 +71,31 @@ fn play(
         bail!("the server does not come back:\n{}", world.server.log_tail(10));
     }
     let ready = clock::now();
-    world.run_until(LIMIT, heard)?;
+    world.run_until_audible(LIMIT)?;
     world.run_for(AFTER)?;
+    Ok(judge(&world, &Restart { asked, drained_audibly, ended, status, ready }, common.smoke))
+}
+
+/// A restart as it went.
+struct Restart {
+    /// When the server was told to stop.
+    asked: Timestamp,
+    /// Whether everybody heard everybody while it drained.
+    drained_audibly: bool,
+    ended: Timestamp,
+    status: Option<ExitStatus>,
+    /// When the new process listened.
+    ready: Timestamp,
+}
+
+fn judge(world: &World, restart: &Restart, smoke: bool) -> Verdict {
+    let Restart { asked, drained_audibly, ended, status, ready } = *restart;
     let verdict = world.verdict();
-    let clean = status.is_some_and(|status| status.success());
+    let gave_up = |profile| world.record(profile).gave_up;
+    let songbird = gave_up(Some(Profile::Songbird));
+    let discord_js = gave_up(Some(Profile::DiscordJs));
+    let others = gave_up(None) - songbird - discord_js;
     let after = world.judge.audible_after();
-    let gave_up = |profile| world.record(Some(profile)).gave_up;
-    let (songbird, discord_js) = (gave_up(Profile::Songbird), gave_up(Profile::DiscordJs));
-    let back = |profile| {
-        let members = world.members.iter().filter(|member| member.profile == profile);
-        members
-            .filter_map(|member| member.live_since())
-            .max()
-            .map_or_else(|| "never".to_owned(), |since| seconds(since.since(ready)))
-    };
     let audible = match after {
         Some(after) => {
             let since_ready = after.saturating_sub(ready.since(ended));
@@ -104,26 +103,33 @@ fn play(
                 "all audible {} after the new process listened (in voice: songbird after {}, \
                  discord.js after {})",
                 seconds(since_ready),
-                back(Profile::Songbird),
-                back(Profile::DiscordJs)
+                back(world, Profile::Songbird, ready),
+                back(world, Profile::DiscordJs, ready)
             )
         }
         None => format!("{} pairs still silent", world.judge.silent_pairs()),
     };
-    let by_themselves = through && songbird + discord_js == 0;
-    let passed = verdict.held && clean && after.is_some() && (by_themselves || common.smoke);
     let mut words = format!(
         "{}, {audible}; SIGTERM to end {}; gave up: songbird {songbird}, discord.js {discord_js}, \
-         others {}",
+         others {others}",
         verdict.words,
         seconds(ended.since(asked)),
-        world.record(None).gave_up - songbird - discord_js,
     );
-    if !through {
+    if !drained_audibly {
         words += "; not everybody was audible while it drained";
     }
-    if !clean {
+    let is_clean = status.is_some_and(|status| status.success());
+    if !is_clean {
         words += &format!("; the server ended with {status:?}");
     }
-    Ok((passed, words))
+    let by_themselves = drained_audibly && songbird + discord_js == 0;
+    let held = verdict.held && is_clean && after.is_some() && (by_themselves || smoke);
+    Verdict { held, words }
+}
+
+/// How long after the new process listened the last user of a library was in voice.
+fn back(world: &World, profile: Profile, ready: Timestamp) -> String {
+    let members = world.members.iter().filter(|member| member.profile == profile);
+    let last = members.filter_map(|member| member.live_since()).max();
+    last.map_or_else(|| "never".to_owned(), |since| seconds(since.since(ready)))
 }

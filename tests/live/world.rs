@@ -10,6 +10,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use lvsp_core::client::FRAME_INTERVAL;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
@@ -30,7 +31,6 @@ pub(crate) const CHANNEL_MEMBERS: usize = 10;
 const MUTED: usize = 8;
 /// Which of them is deafened.
 const DEAFENED: usize = 9;
-const FRAME: Duration = Duration::from_millis(20);
 /// Frames that one says before the next one talks.
 const TURN_FRAMES: u64 = 5;
 /// Frames that are caught up when this process was not scheduled.
@@ -169,7 +169,7 @@ impl World {
             bail!("only {live} of {first} are in voice after {} s", ASSEMBLY.as_secs());
         }
         self.mark(first);
-        if !self.run_until(ASSEMBLY, |world| world.judge.audible_after().is_some())? {
+        if !self.run_until_audible(ASSEMBLY)? {
             bail!("{} pairs do not hear each other", self.judge.silent_pairs());
         }
         Ok(())
@@ -266,6 +266,11 @@ impl World {
         Ok(false)
     }
 
+    /// Goes on until those who are to hear each other do, or for so long; whether they do.
+    pub(crate) fn run_until_audible(&mut self, limit: Duration) -> Result<bool> {
+        self.run_until(limit, |world| world.judge.audible_after().is_some())
+    }
+
     fn turn(&mut self) -> Result<()> {
         check_interrupt()?;
         let wait = self.next_tick.since(clock::now());
@@ -348,7 +353,7 @@ impl World {
 
     /// Says the frames that are due.
     fn talk(&mut self, now: Timestamp) {
-        let due = u64::try_from(now.since(self.began).as_micros() / FRAME.as_micros());
+        let due = u64::try_from(now.since(self.began).as_micros() / FRAME_INTERVAL.as_micros());
         let due = due.unwrap_or(u64::MAX);
         self.frames = self.frames.max(due.saturating_sub(CATCH_UP));
         while self.frames < due {

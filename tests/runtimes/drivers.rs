@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lvsp_core::config::{ClientAddress, Config, MediaConfig, Proxies};
+use lvsp_core::config::{ClientAddress, Config, Proxies};
 use lvsp_core::limits::Limits;
 
 use crate::peers::chat_servers;
@@ -62,24 +62,12 @@ fn proxies() -> Proxies {
 
 fn start_mio(setup: Setup) -> Running {
     let runtime = lvsp_mio::Runtime::bind(lvsp_mio::Options {
-        control: ANY,
-        gateway: ANY,
-        media: ANY,
-        public_ip: Ipv4Addr::LOCALHOST,
         relays: setup.relays,
-        endpoint: None,
-        tls: None,
-        control_clients: chat_servers(),
-        control_allow: Vec::new(),
         grace: GRACE,
-        drain: Duration::ZERO,
-        old_versions: false,
         proxies: proxies(),
-        media_config: MediaConfig::default(),
-        coalesce: Duration::from_millis(2),
         limits: setup.limits,
-        budgets: lvsp_mio::Budgets::default(),
         record: Some(setup.record),
+        ..lvsp_mio::Options::on_loopback(chat_servers())
     })
     .expect("free ports");
     let stop = runtime.stop_handle();

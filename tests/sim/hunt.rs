@@ -38,7 +38,8 @@ impl fmt::Display for Summary {
         let hours = *seconds as f64 / 3_600.0;
         write!(
             f,
-            "{seeds} seeds, {failed} failed: {hours:.1} h of virtual time, {events} events, {copies} packets, {carried} of them to other relays"
+            "{seeds} seeds, {failed} failed: {hours:.1} h of virtual time, {events} events, \
+             {copies} packets, {carried} of them to other relays"
         )
     }
 }

@@ -464,7 +464,8 @@ impl World {
                     listener.session.as_ref().is_some_and(|session| session.knows(speaker.user()));
                 if heard < EXAMINED as usize || !known {
                     wrong = Some(format!(
-                        "voice {} heard {heard} frames of voice {}, whose SSRC it knows: {known} (I9)",
+                        "voice {} heard {heard} frames of voice {}, whose SSRC it knows: {known} \
+                         (I9)",
                         listener.index, speaker.index
                     ));
                 }

@@ -16,7 +16,7 @@ mod voice_media;
 pub use chat_server::{ChatEvent, ChatServer};
 pub use role::{Connected, Role};
 pub use voice_client::{Numbering, Ticket, VoiceClient, VoiceEvent};
-pub use voice_media::Frame;
+pub use voice_media::{FRAME_INTERVAL, Frame};
 
 /// Nesting of any JSON that a server sends.
 const JSON_DEPTH: usize = 16;

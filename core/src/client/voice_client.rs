@@ -187,7 +187,7 @@ impl VoiceClient {
         self.say(&ClientMessage::Speaking { flags, ssrc: Some(self.ssrc.0) });
     }
 
-    /// Sends an Opus frame of 20 ms. Nothing happens before [`VoiceEvent::Connected`].
+    /// Sends an Opus frame of [`FRAME_INTERVAL`](super::FRAME_INTERVAL). Nothing happens before [`VoiceEvent::Connected`].
     pub fn send_frame(&mut self, opus: &[u8]) {
         if let (Some(media), Some(server)) = (&mut self.media, self.server)
             && let Some(packet) = media.seal(opus)

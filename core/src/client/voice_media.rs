@@ -1,11 +1,15 @@
 //! A voice client's media: sealing its own frames, opening those of others.
 
+use std::time::Duration;
+
 use crate::crypto::cipher::{Cipher, MediaKey};
 use crate::crypto::mode::{Mode, OVERHEAD_BYTES_MAX};
 use crate::ids::{Ssrc, UserId};
 use crate::wire::rtp::RtpHeader;
 
-/// Samples of a 20 ms frame at 48 kHz.
+/// From one frame of a voice client to the next: every library sends frames of 20 ms.
+pub const FRAME_INTERVAL: Duration = Duration::from_millis(20);
+/// Samples of such a frame at 48 kHz.
 const FRAME_SAMPLES: u32 = 960;
 
 /// Somebody's audio.

@@ -20,8 +20,8 @@ impl Facts<'_> {
         unknown(
             name,
             format!(
-                "the listener's gateway connection was lost {}; copies are sent to where it was, but its \
-                 client may be gone",
+                "the listener's gateway connection was lost {}; copies are sent to where it was, \
+                 but its client may be gone",
                 self.since(since)
             ),
         )
@@ -42,19 +42,20 @@ impl Facts<'_> {
                 return bad(
                     name,
                     format!(
-                        "the listener's discovery requests come from an address that its gateway connection \
-                     does not vouch for, and media.foreign_udp = \"{rule}\" refuses them: behind a \
-                     proxy it has to pass client addresses on, and be named in gateway.trusted_proxies; \
-                     otherwise \"guarded\" or \"open\" serves such clients"
+                        "the listener's discovery requests come from an address that its gateway \
+                         connection does not vouch for, and media.foreign_udp = \"{rule}\" refuses \
+                         them: behind a proxy it has to pass client addresses on, and be named in \
+                         gateway.trusted_proxies; otherwise \"guarded\" or \"open\" serves such \
+                         clients"
                     ),
                 );
             }
             return bad(
                 name,
                 format!(
-                    "no discovery request or audio of the listener has come to relay {}, so nobody knows \
-                 where to send to: its client cannot reach the media port, or does not do IP discovery; \
-                 check the UDP port on the way and media.public_ip",
+                    "no discovery request or audio of the listener has come to relay {}, so nobody \
+                     knows where to send to: its client cannot reach the media port, or does not \
+                     do IP discovery; check the UDP port on the way and media.public_ip",
                     relay(self.listener)
                 ),
             );
@@ -64,10 +65,11 @@ impl Facts<'_> {
             return bad(
                 name,
                 format!(
-                    "the listener's media comes from {address}, which its gateway connection does not vouch \
-                 for: under media.foreign_udp = \"{rule}\" it gets three times what it sends, and it \
-                 sends too little; behind a proxy it has to pass client addresses on, \
-                 and be named in gateway.trusted_proxies, or media.foreign_udp = \"open\" lifts the rule"
+                    "the listener's media comes from {address}, which its gateway connection does \
+                     not vouch for: under media.foreign_udp = \"{rule}\" it gets three times what \
+                     it sends, and it sends too little; behind a proxy it has to pass client \
+                     addresses on, and be named in gateway.trusted_proxies, or media.foreign_udp = \
+                     \"open\" lifts the rule"
                 ),
             );
         }
@@ -75,8 +77,8 @@ impl Facts<'_> {
             return unknown(
                 name,
                 format!(
-                    "the listener is served at {address}, which its gateway connection does not vouch for, as \
-                 far as it sends itself: three times that"
+                    "the listener is served at {address}, which its gateway connection does not \
+                     vouch for, as far as it sends itself: three times that"
                 ),
             );
         }
@@ -110,8 +112,8 @@ impl Facts<'_> {
             return bad(
                 "key",
                 format!(
-                    "the listener's key seals no more ({}): its session is being renewed, after which its \
-                 client identifies anew",
+                    "the listener's key seals no more ({}): its session is being renewed, after \
+                     which its client identifies anew",
                     spent.name()
                 ),
             );
@@ -143,18 +145,18 @@ impl Facts<'_> {
             Some((DropReason::SocketFull, at)) => bad(
                 name,
                 format!(
-                    "the socket refused {refused} of {sent} copies for the listener, the last one {at}: the send \
-                 buffer or the network card is full, or its address cannot be sent to; sysctl \
-                 net.core.wmem_max should be 4194304 at least; look at the line with ip -s link and \
-                 tc -s qdisc, and whether others lose copies as well"
+                    "the socket refused {refused} of {sent} copies for the listener, the last one \
+                     {at}: the send buffer or the network card is full, or its address cannot be \
+                     sent to; sysctl net.core.wmem_max should be 4194304 at least; look at the \
+                     line with ip -s link and tc -s qdisc, and whether others lose copies as well"
                 ),
             ),
             Some((DropReason::TooLate, at)) => bad(
                 name,
                 format!(
-                    "{late} of {sent} copies for the listener had become older than limits.media_latency_ms \
-                 before they could be sent, the last one {at}: the host has more to do than it can; look \
-                 who else uses its processors"
+                    "{late} of {sent} copies for the listener had become older than \
+                     limits.media_latency_ms before they could be sent, the last one {at}: the \
+                     host has more to do than it can; look who else uses its processors"
                 ),
             ),
             _ if refused + late == 0 => good(
@@ -166,8 +168,8 @@ impl Facts<'_> {
             _ => good(
                 name,
                 format!(
-                    "{sent} copies were made for the listener; since it joined the socket refused {refused} \
-                 and {late} were too late, none of them a moment ago"
+                    "{sent} copies were made for the listener; since it joined the socket refused \
+                     {refused} and {late} were too late, none of them a moment ago"
                 ),
             ),
         }

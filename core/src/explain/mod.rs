@@ -17,7 +17,7 @@ use crate::server::{MemberView, SessionView};
 use crate::time::Timestamp;
 
 /// Somebody who has sent nothing for so long is not talking, and what was lost before is over.
-pub const TALK_GAP: Duration = Duration::from_millis(1_000);
+const TALK_GAP: Duration = Duration::from_millis(1_000);
 /// A sender that lost its gateway connection, or whose client says that it speaks, and that is silent
 /// for so long has gone or is cut off.
 const GONE_AFTER: Duration = Duration::from_secs(5);
@@ -121,8 +121,8 @@ impl Facts<'_> {
             return bad(
                 "channel",
                 format!(
-                    "the speaker is in channel {}, the listener in channel {}{}: a moved client has to \
-                 follow to its new channel",
+                    "the speaker is in channel {}, the listener in channel {}{}: a moved client \
+                     has to follow to its new channel",
                     one.channel,
                     other.channel,
                     if one.client == other.client { "" } else { " of another chat server" }
@@ -149,9 +149,9 @@ impl Facts<'_> {
             return bad(
                 name,
                 format!(
-                    "relay {to_relay}, where the listener is, has more to do than it can and drops some of \
-                 what relay {from_relay} hands it: look who else uses its processors; more relays \
-                 (media.relays) use more of them"
+                    "relay {to_relay}, where the listener is, has more to do than it can and drops \
+                     some of what relay {from_relay} hands it: look who else uses its processors; \
+                     more relays (media.relays) use more of them"
                 ),
             );
         }
@@ -163,8 +163,8 @@ impl Facts<'_> {
             return bad(
                 name,
                 format!(
-                    "relay {to_relay} had no room for what relay {from_relay} handed it, the last time {}: its \
-                 thread does not come to it; look who else uses its processors",
+                    "relay {to_relay} had no room for what relay {from_relay} handed it, the last \
+                     time {}: its thread does not come to it; look who else uses its processors",
                     self.since(at)
                 ),
             );
@@ -177,8 +177,8 @@ impl Facts<'_> {
             Some(_) => bad(
                 name,
                 format!(
-                    "relay {from_relay} does not know yet that relay {to_relay} has legs of this channel: \
-                 it is being told; if this stays, restart the server and report it"
+                    "relay {from_relay} does not know yet that relay {to_relay} has legs of this \
+                     channel: it is being told; if this stays, restart the server and report it"
                 ),
             ),
             None => unknown(name, "the speaker has no leg on a relay"),
@@ -195,8 +195,9 @@ fn session(
 ) -> Result<SessionView, Step> {
     let Some(session) = member.session else {
         let why = format!(
-            "the {who}'s voice client has not identified: it has not connected to gateway.endpoint, or \
-             was refused there; the log and the count of close reasons say more"
+            "the {who}'s voice client has not identified: it has not connected to \
+             gateway.endpoint, or was refused there; the log and the count of close reasons say \
+             more"
         );
         return Err(bad(name, why));
     };

@@ -16,8 +16,8 @@ const REFUSALS: [(DropReason, &str); 7] = [
     (DropReason::TooLarge, "they are larger than limits.payload_bytes, and than any frame of Opus"),
     (
         DropReason::RateLimited,
-        "it sends more than limits.sender_packets_per_s and limits.sender_bps allow: its client plays too \
-         fast, or two play at once",
+        "it sends more than limits.sender_packets_per_s and limits.sender_bps allow: its client \
+         plays too fast, or two play at once",
     ),
     (
         DropReason::OverBitrate,
@@ -31,8 +31,8 @@ const REFUSALS: [(DropReason, &str); 7] = [
          (media.relays) use more of them",
     ),
 ];
-const BEGUN_ANEW: &str = "their sequence numbers were there before: its client began anew without a new \
-                          key; let it join anew";
+const BEGUN_ANEW: &str = "their sequence numbers were there before: its client began anew without \
+                          a new key; let it join anew";
 
 impl Facts<'_> {
     pub(super) fn session(&self) -> Step {
@@ -52,8 +52,9 @@ impl Facts<'_> {
         bad(
             "session",
             format!(
-                "the speaker's gateway connection was lost {since} and its media is silent: its client \
-                 or its network is gone; it may resume, or identify anew, until its session ends"
+                "the speaker's gateway connection was lost {since} and its media is silent: its \
+                 client or its network is gone; it may resume, or identify anew, until its session \
+                 ends"
             ),
         )
     }
@@ -66,9 +67,9 @@ impl Facts<'_> {
             return bad(
                 "socket",
                 format!(
-                    "no datagram of the speaker has ever come to relay {}: its client cannot reach the \
-                 media port; open the UDP port in every firewall and NAT on the way, and check that \
-                 media.public_ip is an address that clients reach",
+                    "no datagram of the speaker has ever come to relay {}: its client cannot reach \
+                     the media port; open the UDP port in every firewall and NAT on the way, and \
+                     check that media.public_ip is an address that clients reach",
                     relay(self.speaker)
                 ),
             );
@@ -119,16 +120,18 @@ impl Facts<'_> {
             if self.speaker.permissions.speak { "" } else { ", as it is of somebody who is muted" };
         match (leg.figures.last_heard, leg.last_drop) {
             (Some(at), _) if self.lately(Some(at)) => format!(
-                "only frames of silence come of it, the last one {}: its microphone is off, or its player \
-                 has nothing to play{muted}",
+                "only frames of silence come of it, the last one {}: its microphone is off, or its \
+                 player has nothing to play{muted}",
                 self.since(at)
             ),
             (Some(at), _) => format!(
-                "the speaker's last audio came {}: it is not talking, or its microphone is off{muted}",
+                "the speaker's last audio came {}: it is not talking, or its microphone is \
+                 off{muted}",
                 self.since(at)
             ),
             (None, Some(LastDrop { reason, at })) => format!(
-                "datagrams of the speaker came, the last one {}, but none could be taken for its audio ({})",
+                "datagrams of the speaker came, the last one {}, but none could be taken for its \
+                 audio ({})",
                 self.since(at),
                 reason.name()
             ),
@@ -154,8 +157,9 @@ impl Facts<'_> {
         } else if let Some(at) = leg.alive_at.filter(|at| self.now.since(*at) < ALIVE_FOR) {
             format!("its pings or keepalives do come, the last one {}", self.since(at))
         } else {
-            return "nothing else of it comes either: its datagrams are lost on the way (a firewall, a NAT \
-                    that forgot it, a VPN), or its client does not say when it stops"
+            return "nothing else of it comes either: its datagrams are lost on the way (a \
+                    firewall, a NAT that forgot it, a VPN), or its client does not say when it \
+                    stops"
                 .to_owned();
         };
         format!(
@@ -180,24 +184,24 @@ impl Facts<'_> {
             (Some((DropReason::Unauthentic, at)), Some(mode)) => bad(
                 name,
                 format!(
-                    "the speaker's datagrams cannot be opened, the last one {at}, {failures} in all: they \
-                 are not sealed under its key in {}; its client uses an old key or another mode: let it \
-                 join anew, and update its library if that does not help",
+                    "the speaker's datagrams cannot be opened, the last one {at}, {failures} in \
+                     all: they are not sealed under its key in {}; its client uses an old key or \
+                     another mode: let it join anew, and update its library if that does not help",
                     mode.name()
                 ),
             ),
             (Some((DropReason::NoKey, at)), _) => bad(
                 name,
                 format!(
-                    "the speaker sent audio before it had a key, the last {at}: its client has not sent \
-                 Select Protocol"
+                    "the speaker sent audio before it had a key, the last {at}: its client has not \
+                     sent Select Protocol"
                 ),
             ),
             (Some((DropReason::Malformed, at)), _) => bad(
                 name,
                 format!(
-                    "the speaker's datagrams are not whole RTP packets, the last one {at}: a broken client, \
-                 or a network that cuts large datagrams"
+                    "the speaker's datagrams are not whole RTP packets, the last one {at}: a \
+                     broken client, or a network that cuts large datagrams"
                 ),
             ),
             (Some((DropReason::NonceCollision, at)), _) => bad(
@@ -229,9 +233,10 @@ impl Facts<'_> {
             return bad(
                 "ssrc",
                 format!(
-                    "it sends SSRC {stray} but its SSRC is {ssrc}, as Ready told it, and nobody has the other \
-                 one: {} packets were dropped; its client goes on with the number of an earlier session, or \
-                 its library is broken: let it join anew, and update it if that does not help",
+                    "it sends SSRC {stray} but its SSRC is {ssrc}, as Ready told it, and nobody \
+                     has the other one: {} packets were dropped; its client goes on with the \
+                     number of an earlier session, or its library is broken: let it join anew, and \
+                     update it if that does not help",
                     leg.figures.drops.of(DropReason::UnknownSsrc)
                 ),
             );
@@ -242,8 +247,9 @@ impl Facts<'_> {
         unknown(
             "ssrc",
             format!(
-                "no packet with the speaker's SSRC {ssrc} was opened; whoever writes another one, and from \
-             another address than the one that is known, is counted as unknown_ssrc alone"
+                "no packet with the speaker's SSRC {ssrc} was opened; whoever writes another one, \
+                 and from another address than the one that is known, is counted as unknown_ssrc \
+                 alone"
             ),
         )
     }
@@ -265,9 +271,9 @@ impl Facts<'_> {
             return bad(
                 name,
                 format!(
-                    "the listener has not been told whose SSRC {ssrc} is, and clients drop audio that they \
-                 cannot name: its gateway connection was lost {}, and the speaker came {}; it is told when \
-                 it resumes: look at the listener's connection",
+                    "the listener has not been told whose SSRC {ssrc} is, and clients drop audio \
+                     that they cannot name: its gateway connection was lost {}, and the speaker \
+                     came {}; it is told when it resumes: look at the listener's connection",
                     self.since(lost),
                     self.since(announced)
                 ),
@@ -289,8 +295,8 @@ impl Facts<'_> {
         let by_whom = if mute {
             "the chat server muted the speaker (mute, a moderator's): it has to unmute it"
         } else if suppress {
-            "the chat server lets the speaker listen only (suppress, the audience of a stage): it has to \
-             invite it to speak"
+            "the chat server lets the speaker listen only (suppress, the audience of a stage): it \
+             has to invite it to speak"
         } else if self_mute {
             "the speaker muted itself (self_mute, in its own client)"
         } else if self.speaker_leg.is_some_and(|leg| !leg.permissions.speak) {
@@ -325,8 +331,8 @@ impl Facts<'_> {
             return bad(
                 name,
                 format!(
-                    "packets of the speaker are dropped, the last one {} ({}): {advice}; {taken} were taken \
-                 since it joined, and dropped: {dropped}",
+                    "packets of the speaker are dropped, the last one {} ({}): {advice}; {taken} \
+                     were taken since it joined, and dropped: {dropped}",
                     self.since(at),
                     reason.name()
                 ),
@@ -337,8 +343,8 @@ impl Facts<'_> {
             (0, false) => bad(
                 name,
                 format!(
-                    "every packet of the speaker was dropped: {dropped}; its client sends what is not \
-                 relayed, or more than limits allow"
+                    "every packet of the speaker was dropped: {dropped}; its client sends what is \
+                     not relayed, or more than limits allow"
                 ),
             ),
             (_, true) => {
@@ -347,8 +353,8 @@ impl Facts<'_> {
             (_, false) => unknown(
                 name,
                 format!(
-                    "{taken} packets of the speaker were taken; dropped since it joined, none of them a \
-                 moment ago or for long: {dropped}"
+                    "{taken} packets of the speaker were taken; dropped since it joined, none of \
+                     them a moment ago or for long: {dropped}"
                 ),
             ),
         }

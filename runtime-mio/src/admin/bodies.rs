@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use lvsp_core::config::Revision;
 use lvsp_core::explain::Explanation;
-use lvsp_core::ids::{ControlId, RelayId};
+use lvsp_core::ids::{ControlId, RelayId, RoomId};
 use lvsp_core::media::inspect::LegView;
+use lvsp_core::reasons::DropReason;
 use lvsp_core::server::{ChannelView, ControlView, MemberView};
 use lvsp_core::stats::{Census, Drops, RelayStats, ServerStats};
 use lvsp_core::time::Timestamp;
 use serde::{Serialize, Serializer};
-use std::time::Duration;
 
 /// Somebody speaks who was heard so short a time ago.
 const SPEAKING: Duration = Duration::from_millis(250);
@@ -94,7 +96,7 @@ pub(super) struct Status {
 struct ControlLink {
     name: String,
     connected: bool,
-    revision: lvsp_core::config::Revision,
+    revision: Revision,
     /// How long it has been as it is; nothing for a chat server that never came.
     since_ms: Option<u64>,
     address: Option<SocketAddr>,
@@ -235,7 +237,7 @@ impl RelayStatus {
             packets_out: stats.packets_out,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,
-            send_errors: stats.drops.of(lvsp_core::reasons::DropReason::SocketFull),
+            send_errors: stats.drops.of(DropReason::SocketFull),
             behind: relay.behind,
             drops: Counts::all(by_reason(&stats.drops)),
         }
@@ -398,4 +400,4 @@ impl From<Explanation> for Answer {
 }
 
 /// How many of whom are in each room: for channels, which are told of without their members.
-pub(super) type ByRoom = BTreeMap<lvsp_core::ids::RoomId, usize>;
+pub(super) type ByRoom = BTreeMap<RoomId, usize>;

@@ -36,7 +36,7 @@ use tokio::sync::oneshot;
 
 use crate::config::AdminSection;
 use crate::observer::Observer;
-use crate::runtime::BindError;
+use crate::options::BindError;
 
 pub(crate) use exposition::Histogram;
 pub use metrics::table as metrics_table;

@@ -16,8 +16,8 @@ pub(super) enum Problem {
     #[error("a request with a body is not answered")]
     Body,
     #[error(
-        "the Host {0:?} is none of this server's: ask 127.0.0.1, localhost or another address of it, or \
-         name it in admin.hosts"
+        "the Host {0:?} is none of this server's: ask 127.0.0.1, localhost or another address of \
+         it, or name it in admin.hosts"
     )]
     Host(String),
     #[error("there is nothing at this path; \"Monitor\" in docs/operating.md has the list")]
@@ -34,7 +34,8 @@ pub(super) enum Problem {
         why: &'static str,
     },
     #[error(
-        "there is no member {0:?}: it has left or moved since, or never was; /v1/members has the ids"
+        "there is no member {0:?}: it has left or moved since, or never was; /v1/members has the \
+         ids"
     )]
     Member(String),
     #[error("the member's voice client has not identified, so that there is nothing to record")]

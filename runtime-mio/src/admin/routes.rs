@@ -239,9 +239,9 @@ async fn capture(
         server: observer.public_address(session.relay).unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
         relay: &format!("relay-{}", session.relay.0),
         comment: &format!(
-            "Member {given}, SSRC {}: what it sent lately, and {seconds} s of both directions; headers \
-             only; IP and UDP headers are made up from the real addresses. {lost} older headers had \
-             no room.",
+            "Member {given}, SSRC {}: what it sent lately, and {seconds} s of both directions; \
+             headers only; IP and UDP headers are made up from the real addresses. {lost} older \
+             headers had no room.",
             session.ssrc.0
         ),
         now: (clock::now(), SystemTime::now()),

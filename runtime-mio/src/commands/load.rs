@@ -1,11 +1,10 @@
 //! `lvsp-mio load`
 
-use std::env;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_mio::Progress;
@@ -13,10 +12,10 @@ use lvsp_mio::load::{
     Crowd, Discord, Door, Entry, Link, Plan, Process, Reading, Report, Shape, Sizes, run,
 };
 
-use super::say;
+use super::{say, seconds_within, secret_of_environment};
 
-/// The environment variable with the secret, as it is for `serve`.
-const SECRET: &str = "LVSP_CONTROL__SECRET";
+/// Free ports of one address, about half of them.
+const MEMBERS_MAX: usize = 20_000;
 
 /// What it is told.
 ///
@@ -107,12 +106,12 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         time: Duration::from_secs_f64(arguments.seconds),
         receive: !arguments.no_receive,
         link: arguments.link.as_deref().map(Link::of).transpose()?,
-        server: arguments.server_pid.map(Process::of).transpose()?,
+        server: arguments.server_pid.map(process).transpose()?,
         saturate: arguments.saturate,
     };
     let door = Door::find(&Entry {
         control: arguments.control.clone(),
-        secret: env::var(SECRET).ok().filter(|_| arguments.secret_file.is_none()),
+        secret: secret_of_environment(arguments.secret_file.as_deref()),
         secret_file: arguments.secret_file.clone(),
         ca: arguments.ca.clone(),
     })?;
@@ -122,17 +121,17 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     run(&mut swarm, &plan, &Progress::new())
 }
 
+fn process(pid: u32) -> Result<Process> {
+    Process::of(pid).with_context(|| format!("--server-pid {pid}"))
+}
+
 fn count(text: &str) -> Result<usize> {
     let count = text.parse().ok().filter(|count| *count <= MEMBERS_MAX);
     count.map_or_else(|| bail!("a number up to {MEMBERS_MAX} is wanted"), Ok)
 }
 
-/// Free ports of one address, about half of them.
-const MEMBERS_MAX: usize = 20_000;
-
 fn seconds(text: &str) -> Result<f64> {
-    let seconds = text.parse().ok().filter(|seconds| (0.1..=3_600.0).contains(seconds));
-    seconds.map_or_else(|| bail!("0.1 to 3600 seconds are wanted"), Ok)
+    seconds_within(text, 0.1..=3_600.0)
 }
 
 fn mode(text: &str) -> Result<Mode> {

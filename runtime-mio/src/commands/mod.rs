@@ -15,11 +15,11 @@ pub(crate) mod serve;
 
 use std::env;
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lvsp_core::entropy::Entropy;
 use lvsp_mio::OsEntropy;
 use lvsp_mio::config::File;
 
@@ -56,8 +56,19 @@ pub(crate) fn say(text: &str) -> Result<()> {
     }
 }
 
+/// The control secret in the environment, where the option does not name a file that holds it. It is
+/// never an argument: other users of this machine could read it there.
+fn secret_of_environment(file: Option<&Path>) -> Option<String> {
+    env::var("LVSP_CONTROL__SECRET").ok().filter(|_| file.is_none())
+}
+
+/// Reads a number of seconds, for an option.
+fn seconds_within(text: &str, range: RangeInclusive<f64>) -> Result<f64> {
+    let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
+    seconds.with_context(|| format!("{} to {} seconds are wanted", range.start(), range.end()))
+}
+
 /// A new control secret.
 pub(crate) fn gen_secret() -> String {
-    let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
-    entropy.hex::<32>()
+    OsEntropy::hex::<32>()
 }

@@ -11,10 +11,7 @@ use lvsp_mio::Progress;
 use lvsp_mio::config::File;
 use lvsp_mio::probe::{self, Entry, Target, Trust};
 
-use super::{CannotBeServed, say};
-
-/// The environment variable with the secret, as it is for `serve`.
-const SECRET: &str = "LVSP_CONTROL__SECRET";
+use super::{CannotBeServed, say, seconds_within, secret_of_environment};
 
 /// What it is told.
 ///
@@ -80,7 +77,7 @@ impl Arguments {
             (None, Some(control)) => Entry {
                 control: control.clone(),
                 name: None,
-                secret: env::var(SECRET).ok().filter(|_| self.secret_file.is_none()),
+                secret: secret_of_environment(self.secret_file.as_deref()),
                 secret_file: self.secret_file.clone(),
                 control_trust: trust.clone(),
                 gateway_trust: trust,
@@ -97,6 +94,5 @@ impl Arguments {
 }
 
 fn seconds(text: &str) -> Result<f64> {
-    let seconds = text.parse().ok().filter(|seconds| (0.2..=600.0).contains(seconds));
-    seconds.map_or_else(|| bail!("0.2 to 600 seconds are wanted"), Ok)
+    seconds_within(text, 0.2..=600.0)
 }

@@ -42,9 +42,9 @@ impl Arguments {
         // A first start has TLS, with a certificate that the file does not name.
         if first_start.is_none() && file.hides_clients() {
             tracing::warn!(
-                "TLS is off: client libraries need a proxy in front that speaks it. Name its network \
-                 in gateway.trusted_proxies: it hides where clients connect from, and until then \
-                 media.foreign_udp is without effect"
+                "TLS is off: client libraries need a proxy in front that speaks it. Name its \
+                 network in gateway.trusted_proxies: it hides where clients connect from, and \
+                 until then media.foreign_udp is without effect"
             );
         }
         if let Some(warning) = file.memory_warning() {

@@ -94,7 +94,7 @@ impl Change {
     }
 
     /// A record of a name.
-    pub fn zone(record: impl Into<String>) -> Self {
+    pub(crate) fn zone(record: impl Into<String>) -> Self {
         Self::one(Place::Zone, record)
     }
 

@@ -18,7 +18,7 @@ use super::change::Change;
 use super::fault::{Fault, Faults};
 use super::sections::{AdminSection, GatewaySection, SecretText, TlsSection};
 use crate::certificate::CertificateFiles;
-use crate::runtime::{BindError, Options};
+use crate::options::{BindError, Options};
 use crate::turns::Budgets;
 
 /// The longest grace and the longest drain, in seconds.
@@ -129,8 +129,8 @@ impl Check<'_> {
         let listen = self.file.control.listen;
         if self.file.tls.off && !listen.ip().is_loopback() {
             let what = format!(
-                "tls.off = true with control.listen = {listen}: without TLS the control listener must \
-                 be on loopback, because LVSP proves only the chat server's identity"
+                "tls.off = true with control.listen = {listen}: without TLS the control listener \
+                 must be on loopback, because LVSP proves only the chat server's identity"
             );
             self.wrong("control.listen", what, format!("127.0.0.1:{}", listen.port()));
         }
@@ -165,9 +165,9 @@ impl Check<'_> {
         {
             let what = format!(
                 "admin.listen = {listen} is not a loopback address, and whoever reaches the admin \
-                 plane sees who is in which channel, from which address: listen on 127.0.0.1 and let a \
-                 proxy or an SSH tunnel in front ask who comes, or say admin.allow_remote = true where \
-                 a firewall does"
+                 plane sees who is in which channel, from which address: listen on 127.0.0.1 and \
+                 let a proxy or an SSH tunnel in front ask who comes, or say admin.allow_remote = \
+                 true where a firewall does"
             );
             self.wrong("admin.listen", what, format!("127.0.0.1:{}", listen.port()));
             self.or(self.file.places.set("admin.allow_remote", true));
@@ -201,8 +201,8 @@ impl Check<'_> {
             (None, IpAddr::V4(ip)) if ip.is_loopback() => ip,
             (None, _) => {
                 let what = format!(
-                    "media.public_ip is missing: with media.listen = {} clients must be told an IPv4 \
-                     address that they can send to; they accept no host name",
+                    "media.public_ip is missing: with media.listen = {} clients must be told an \
+                     IPv4 address that they can send to; they accept no host name",
                     self.file.media.listen
                 );
                 self.note("media.public_ip", what, self.file.right_public_ip(None));
@@ -217,8 +217,8 @@ impl Check<'_> {
         if is_single && !control.clients.is_empty() {
             let key =
                 if control.secret.is_some() { "control.secret" } else { "control.secret_file" };
-            let what = "control.secret and [[control.client]] are both given: remove the one, or give \
-                        each chat server a [[control.client]]";
+            let what = "control.secret and [[control.client]] are both given: remove the one, or \
+                        give each chat server a [[control.client]]";
             let change = self.file.places.remove(key);
             self.note(key, what, change);
         }
@@ -289,8 +289,8 @@ impl Check<'_> {
             },
             (None, None) => {
                 let what = format!(
-                    "{owner}: secret is missing, and so is secret_file: `lvsp-mio gen-secret` makes \
-                     one; give the same to the chat server"
+                    "{owner}: secret is missing, and so is secret_file: `lvsp-mio gen-secret` \
+                     makes one; give the same to the chat server"
                 );
                 self.note(&plain, what, self.file.new_secret(section));
                 return None;

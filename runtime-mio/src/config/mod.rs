@@ -34,7 +34,7 @@ use toml::de::DeTable;
 use crate::certificate::CertificateFiles;
 use crate::host;
 use crate::memory::{self, Available};
-use crate::runtime::Options;
+use crate::options::Options;
 use crate::sockets::Addresses;
 
 pub(crate) use access::{grant, make_certificate, make_secret, mend, of_certbot};
@@ -252,8 +252,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
     } else {
         let make = format!("env -u LVSP_CONFIG_FILE lvsp-mio print-config > {shown}");
         (
-            "give its path with --config or LVSP_CONFIG_FILE, or make it: that writes one with every \
-             default",
+            "give its path with --config or LVSP_CONFIG_FILE, or make it: that writes one with \
+             every default",
             Change::shell([make]),
         )
     };

@@ -106,7 +106,7 @@ impl Places {
     /// Where a key stands, in words: the file and its line, or the variable; only the file for a key
     /// that does not stand there.
     #[must_use]
-    pub fn where_is(&self, key: &str) -> Option<String> {
+    pub(crate) fn where_is(&self, key: &str) -> Option<String> {
         if let Some(variable) = self.variables.get(key) {
             return Some(variable.clone());
         }
@@ -173,7 +173,7 @@ impl Places {
 
     /// Gives several keys of a section their values.
     #[must_use]
-    pub fn set_all(
+    pub(crate) fn set_all(
         &self,
         section: &str,
         values: impl IntoIterator<Item = (&'static str, toml::Value)>,

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lvsp_core::client::{Ticket, VoiceClient, VoiceEvent};
+use lvsp_core::client::{FRAME_INTERVAL, Ticket, VoiceClient, VoiceEvent};
 use lvsp_core::ids::UserId;
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsTrust;
@@ -24,8 +23,6 @@ use crate::clock;
 use crate::entropy::OsEntropy;
 use crate::peers::{Payload, Role};
 
-/// From one frame to the next.
-const FRAME: Duration = Duration::from_millis(20);
 /// A fault befalls every tenth frame or datagram, from the first on.
 const FAULTY: u32 = 10;
 
@@ -91,7 +88,8 @@ impl Caller {
                 Err(TryRecvError::Disconnected) => return Ok("it is over".to_owned()),
             }
             self.talk();
-            let due = self.speech.as_ref().map_or_else(|| clock::now() + FRAME, |talk| talk.due);
+            let due =
+                self.speech.as_ref().map_or_else(|| clock::now() + FRAME_INTERVAL, |talk| talk.due);
             self.peer.turn(due)?;
             while let Some(event) = self.peer.role.client.poll_event() {
                 if let Some(why) = self.handle_event(event) {
@@ -111,7 +109,7 @@ impl Caller {
         while let Some(speech) = self.speech.as_mut().filter(|speech| speech.due <= clock::now()) {
             let (index, Talk { part, frames }) = (speech.next, speech.talk);
             speech.next += 1;
-            speech.due = speech.due + FRAME;
+            speech.due = speech.due + FRAME_INTERVAL;
             let payload =
                 Payload { speaker: self.seat.user, part: part.number(), index, sent: clock::now() };
             let mut bytes = payload.encode();

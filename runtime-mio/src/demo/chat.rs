@@ -97,14 +97,8 @@ impl Chat {
             self.peer.role.set_channel(channel, Some(GUILD), BITRATE);
         }
         for (user_id, channel_id) in self.placements.drain(..) {
-            self.peer.role.place(VoiceRequest {
-                user_id,
-                channel_id,
-                guild_id: Some(GUILD),
-                session_id: None,
-                token: None,
-                flags: VoiceFlagsUpdate::default(),
-            });
+            let request = VoiceRequest::new(user_id, channel_id);
+            self.peer.role.place(VoiceRequest { guild_id: Some(GUILD), ..request });
         }
     }
 

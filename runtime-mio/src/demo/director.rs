@@ -12,7 +12,7 @@ use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use lvsp_core::client::Ticket;
+use lvsp_core::client::{FRAME_INTERVAL, Ticket};
 use lvsp_core::ids::UserId;
 use lvsp_core::transport::TlsTrust;
 
@@ -170,7 +170,7 @@ impl<'a> Director<'a> {
         for caller in &self.callers {
             caller.send(Talk { part, frames }).context("a caller is gone")?;
         }
-        self.wait("done talking", Duration::from_millis(20) * frames + TALK_SLACK)?;
+        self.wait("done talking", FRAME_INTERVAL * frames + TALK_SLACK)?;
         self.last_heard = Instant::now();
         while self.last_heard.elapsed() < if self.is_complete(part) { LINGER } else { SILENCE } {
             self.step()?;

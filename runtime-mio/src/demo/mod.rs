@@ -25,15 +25,11 @@ mod table;
 mod tally;
 mod verdict;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
+use lvsp_core::config::ControlClient;
 use lvsp_core::crypto::auth::ControlSecret;
-use lvsp_core::entropy::Entropy;
-use lvsp_core::limits::Limits;
 use lvsp_core::transport::TlsTrust;
 
 pub use cast::Fault;
@@ -41,8 +37,9 @@ pub use verdict::Verdict;
 
 use crate::development;
 use crate::entropy::OsEntropy;
-use crate::runtime::{Options as ServerOptions, Runtime};
-use crate::turns::Budgets;
+use crate::entry::today;
+use crate::options::Options as ServerOptions;
+use crate::runtime::Runtime;
 use cast::Cast;
 use director::{Director, Doors};
 use table::Screen;
@@ -99,32 +96,13 @@ fn introduce(cast: &Cast, screen: &Screen) -> Result<()> {
 /// A server on free ports of this host, with a certificate and a secret of its own.
 fn prepare_server() -> Result<(Runtime, Doors)> {
     let certificate = development::certificate()?;
-    let random: &mut (dyn Entropy + Send) = &mut OsEntropy;
-    let secret = random.hex::<32>();
-    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let secret = OsEntropy::hex::<32>();
     let client = ControlClient::new("demo".to_owned(), ControlSecret::new(secret.clone())?);
     let runtime = Runtime::bind(ServerOptions {
-        control: free,
-        gateway: free,
-        media: free,
-        public_ip: Ipv4Addr::LOCALHOST,
-        relays: 1,
-        endpoint: None,
         tls: Some(certificate.identity),
-        control_clients: vec![client],
-        control_allow: Vec::new(),
-        grace: Duration::from_secs(300),
-        drain: Duration::ZERO,
-        old_versions: false,
-        proxies: Proxies::default(),
-        media_config: MediaConfig::default(),
-        limits: Limits::default(),
-        budgets: Budgets::default(),
-        coalesce: Duration::from_millis(2),
-        record: None,
+        ..ServerOptions::on_loopback(vec![client])
     })?;
-    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let trust = TlsTrust::from_pem(certificate.ca.as_bytes(), today)?;
+    let trust = TlsTrust::from_pem(certificate.ca.as_bytes(), today()?)?;
     let doors = Doors { control: runtime.control_address(), secret, trust };
     Ok((runtime, doors))
 }

@@ -14,6 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 use x509_cert::der::Decode;
+use x509_cert::name::Name;
 
 use super::{Finding, Severity};
 use crate::certificate::{CertificateError, CertificateFiles, in_words};
@@ -69,8 +70,8 @@ pub(super) fn judge_served(
 fn unreadable(file: &File, error: &CertificateError) -> Option<Finding> {
     let remedy = match error.io_kind() {
         Some(ErrorKind::PermissionDenied) => {
-            "let the user that the server runs as read it, by its group or as a credential of systemd \
-             (docs/operating.md)"
+            "let the user that the server runs as read it, by its group or as a credential of \
+             systemd (docs/operating.md)"
         }
         Some(_) => "correct the path, or put the file there",
         None => {
@@ -250,42 +251,26 @@ fn names(subject: &Subject<'_>, leaf: &CertificateDer<'_>, host: &str) -> Option
 
 /// Whether the chain leads to an authority, and to which kind.
 fn trust(
-    about: &Subject<'_>,
+    subject: &Subject<'_>,
     chain: &[CertificateDer<'_>],
     parsed: &[x509_cert::Certificate],
     roots: &[CertificateDer<'_>],
     now: SystemTime,
 ) -> Finding {
-    let subject = |at: usize| parsed[at].tbs_certificate().subject();
-    let issuer = |at: usize| parsed[at].tbs_certificate().issuer();
-    let whole = std::slice::from_ref(&about.means.chain);
-    let public = &about.means.anew[..1];
-    if let Some(at) = (1..parsed.len()).find(|at| issuer(at - 1) != subject(*at)) {
-        return about.error(
-            format!(
-                "certificate {} of the chain ({}) did not sign the one before it ({})",
-                at + 1,
-                subject(at),
-                subject(at - 1)
-            ),
-            "put the server's own certificate first and behind each the one that signed it; remove \
-             what does not belong to the chain (certbot: use fullchain.pem)",
-            whole,
-        );
+    if let Some(stranger) = stranger(subject, parsed) {
+        return stranger;
     }
-    // Its age has a finding of its own.
-    let validity = parsed[0].tbs_certificate().validity();
-    let until = validity.not_after.to_system_time() - Duration::from_secs(1);
-    let from = validity.not_before.to_system_time();
-    let time = now.clamp(from.min(until), until);
+    let time = within_validity(&parsed[0], now);
     if leads_to(chain, roots, time) {
-        return about.ok("this host trusts it, as clients do that trust the same");
+        return subject.ok("this host trusts it, as clients do that trust the same");
     }
+    let whole = std::slice::from_ref(&subject.means.chain);
+    let public = &subject.means.anew[..1];
     let last = parsed.len() - 1;
-    let issued_by = issuer(last).to_string();
-    let is_own = issuer(last) == subject(last);
+    let issued_by = issuer(&parsed[last]).to_string();
+    let is_own = issuer(&parsed[last]) == owner(&parsed[last]);
     if is_own && last == 0 {
-        return about.warning(
+        return subject.warning(
             "it is self-signed: client libraries refuse it unless it was installed for them",
             "for clients of others get a public certificate (certbot, acme.sh, or a proxy such as \
              Caddy)",
@@ -293,26 +278,60 @@ fn trust(
         );
     }
     if is_own && leads_to(chain, &chain[last..], time) {
-        return about.warning(
+        return subject.warning(
             format!("it is of a private authority ({issued_by}), which clients have to trust"),
             "for clients of others get a public certificate",
             public,
         );
     }
     if is_own {
-        return about.error(
+        return subject.error(
             format!("its signatures do not lead to {issued_by}"),
             "get the chain anew from whoever signed it",
-            &about.means.anew,
+            &subject.means.anew,
         );
     }
-    about.warning(
+    subject.warning(
         format!("it is signed by {issued_by}, which this host does not know"),
         "if that is an intermediate of a public authority, its certificate is missing behind the \
-         server's own (certbot: use fullchain.pem, not cert.pem); if it is a private authority, every \
-         client has to trust it",
+         server's own (certbot: use fullchain.pem, not cert.pem); if it is a private authority, \
+         every client has to trust it",
         whole,
     )
+}
+
+/// The first certificate of a chain that is not of whoever signed the one before it.
+fn stranger(subject: &Subject<'_>, parsed: &[x509_cert::Certificate]) -> Option<Finding> {
+    let at = (1..parsed.len()).find(|at| issuer(&parsed[at - 1]) != owner(&parsed[*at]))?;
+    Some(subject.error(
+        format!(
+            "certificate {} of the chain ({}) did not sign the one before it ({})",
+            at + 1,
+            owner(&parsed[at]),
+            owner(&parsed[at - 1])
+        ),
+        "put the server's own certificate first and behind each the one that signed it; remove \
+         what does not belong to the chain (certbot: use fullchain.pem)",
+        std::slice::from_ref(&subject.means.chain),
+    ))
+}
+
+/// Whose certificate it is.
+fn owner(certificate: &x509_cert::Certificate) -> &Name {
+    certificate.tbs_certificate().subject()
+}
+
+/// Who signed it.
+fn issuer(certificate: &x509_cert::Certificate) -> &Name {
+    certificate.tbs_certificate().issuer()
+}
+
+/// The time by which signatures are judged: a certificate's age has a finding of its own.
+fn within_validity(leaf: &x509_cert::Certificate, now: SystemTime) -> SystemTime {
+    let validity = leaf.tbs_certificate().validity();
+    let until = validity.not_after.to_system_time() - Duration::from_secs(1);
+    let from = validity.not_before.to_system_time();
+    now.clamp(from.min(until), until)
 }
 
 /// Whether signatures lead from the first certificate to one of these authorities.

@@ -28,8 +28,8 @@ pub(super) fn look(file: &File) -> Vec<Finding> {
             Finding::warning(
                 KEY,
                 format!("clients dial port {port}, and gateway.listen = {listen}"),
-                "right where a proxy or router leads from one port to the other; otherwise make them \
-                 equal",
+                "right where a proxy or router leads from one port to the other; otherwise make \
+                 them equal",
                 file.places.set("gateway.listen", at_port),
             )
             .or(file.places.set(KEY, format!("{host}:{}", listen.port()))),

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use lvsp_core::entropy::Entropy;
-
 use super::{Finding, Severity};
 use crate::config::{Change, File};
 use crate::entropy::OsEntropy;
@@ -54,8 +52,8 @@ fn is_here(public: Ipv4Addr, interfaces: &[IpAddr]) -> bool {
 
 /// The address by itself, and against those of this host.
 fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change) -> Finding {
-    const OURS: &str = "give the address that clients reach this host at: that of its interface, or of \
-                        the router in front that forwards the UDP port";
+    const OURS: &str = "give the address that clients reach this host at: that of its interface, \
+                        or of the router in front that forwards the UDP port";
     if public.is_loopback() {
         return if listen.is_loopback() {
             Finding::ok(KEY, format!("{public}: clients on this host alone"))
@@ -78,8 +76,8 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change
         return Finding::warning(
             KEY,
             format!("{public} is on no interface of this host"),
-            "right behind a router or cloud network that forwards the UDP port to this host without \
-             changing its number; otherwise wrong: give an address that this host has",
+            "right behind a router or cloud network that forwards the UDP port to this host \
+             without changing its number; otherwise wrong: give an address that this host has",
             right.clone(),
         );
     }
@@ -88,8 +86,8 @@ fn judge(public: Ipv4Addr, listen: IpAddr, interfaces: &[IpAddr], right: &Change
         return Finding::warning(
             KEY,
             format!("{public} is a private address: clients of the same network alone reach it"),
-            "right for a network of your own; for clients from the internet give the router's public \
-             address and forward the UDP port",
+            "right for a network of your own; for clients from the internet give the router's \
+             public address and forward the UDP port",
             right.clone(),
         );
     }
@@ -103,7 +101,7 @@ fn comes_back(listen: SocketAddr, public: Ipv4Addr) -> Option<bool> {
     // A port of 0 takes a free one.
     let port = receiver.local_addr().ok()?.port();
     let sender = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    let mark: [u8; 16] = (&mut OsEntropy as &mut (dyn Entropy + Send)).bytes();
+    let mark = OsEntropy::bytes::<16>();
     for _ in 0..TRIES {
         // What cannot be sent does not come back.
         let _ = sender.send_to(&mark, (public, port));
@@ -147,8 +145,8 @@ fn judge_return(address: SocketAddr, came_back: Option<bool>, open: Change) -> F
         ),
         None => Finding::ok(
             KEY,
-            "whether UDP comes back was not tried, because the port is held already; `lvsp-mio probe` \
-             tries it",
+            "whether UDP comes back was not tried, because the port is held already; `lvsp-mio \
+             probe` tries it",
         ),
     }
 }

@@ -97,8 +97,6 @@ fn bits(secret: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lvsp_core::entropy::Entropy;
-
     use super::super::Severity;
     use super::*;
     use crate::entropy::OsEntropy;
@@ -125,8 +123,7 @@ mod tests {
         }
         // What `gen-secret` makes is hard to guess, each time.
         for _ in 0..100 {
-            let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
-            let made = entropy.hex::<32>();
+            let made = OsEntropy::hex::<32>();
             assert_eq!(judge("control.secret", "control", &made, &anew).severity, Ok);
         }
     }

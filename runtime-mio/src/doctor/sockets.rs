@@ -8,8 +8,8 @@ use socket2::SockRef;
 use super::Finding;
 use crate::config::{Change, File, Places};
 use crate::host::{self, Holder, OWN_NAME, Protocol};
+use crate::options::BindError;
 use crate::ports::{Opening, openings};
-use crate::runtime::BindError;
 use crate::sockets::{BUFFER_BYTES, BUFFER_SHARE};
 
 pub(super) fn look(file: &File) -> Vec<Finding> {

@@ -121,8 +121,8 @@ const fn clock_is_kept() -> Option<bool> {
 /// Certificates are judged by the clock, and people compare log lines by it.
 fn judge_clock(now: SystemTime, is_kept: Option<bool>) -> Finding {
     const ABOUT: &str = "clock";
-    const SET: &str = "install chrony or let systemd keep it; in a container this is the matter of the \
-                       host outside";
+    const SET: &str = "install chrony or let systemd keep it; in a container this is the matter of \
+                       the host outside";
     let change = || Change::shell(["timedatectl set-ntp true"]);
     if now.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since >= EARLIEST) {
         return match is_kept {

@@ -7,6 +7,7 @@ use lvsp_core::client::{ChatEvent, ChatServer, Connected as _, Role as _, Ticket
 use lvsp_core::ids::{ChannelId, GuildId, UserId};
 use lvsp_core::reasons::CloseReason;
 use lvsp_core::time::Timestamp;
+use lvsp_core::wire::close;
 use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceInfo, VoiceRequest};
 use mio::{Registry, Token};
 
@@ -19,10 +20,6 @@ const GUILD: u64 = 8_100_000_000;
 const CHANNELS: u64 = 8_200_000_000;
 const USERS: u64 = 8_300_000_000;
 const BITRATE: u32 = 64_000;
-/// The close code of LVSP for a wrong secret.
-const AUTHENTICATION_FAILED: u16 = 4_001;
-/// The close code of LVSP for whoever comes second under a secret.
-const IN_USE: u16 = 4_000;
 
 /// A member that may connect.
 pub(super) struct Placed {
@@ -81,15 +78,12 @@ impl Chat {
         let user = UserId::new(USERS + member as u64);
         let (Some(user_id), Some(channel_id)) = (user, channel_id(channel)) else { return };
         self.role.place(VoiceRequest {
-            user_id,
-            channel_id,
             guild_id: GuildId::new(GUILD),
-            session_id: None,
-            token: None,
             flags: VoiceFlagsUpdate {
                 suppress: is_audience.then_some(true),
                 ..VoiceFlagsUpdate::default()
             },
+            ..VoiceRequest::new(user_id, channel_id)
         });
     }
 
@@ -114,7 +108,7 @@ impl Chat {
                 ChatEvent::Ready { .. } => self.ready = true,
                 ChatEvent::VoiceState(info) => placed.extend(self::placed(info)),
                 ChatEvent::Refused(why) => bail!("the server refused an order: {why}"),
-                ChatEvent::Closed { code: Some(IN_USE) } if !self.ready => bail!(
+                ChatEvent::Closed { code: Some(close::CONTROL_GENERAL) } if !self.ready => bail!(
                     "another chat server, probe or load is connected to {} under this secret: add \
                      a [[control.client]] with a name and a secret of its own to the server's \
                      configuration, and give that secret here",
@@ -132,7 +126,7 @@ impl Chat {
 fn ending(door: &Door, code: Option<u16>, failure: Option<CloseReason>) -> String {
     let Door { control, host, .. } = door;
     match (code, failure) {
-        (Some(AUTHENTICATION_FAILED), _) => format!(
+        (Some(close::CONTROL_AUTHENTICATION_FAILED), _) => format!(
             "the server at {control} refused the secret: it must be that of control.secret in the \
              server's configuration"
         ),

@@ -16,12 +16,13 @@ use mio::Token;
 
 use super::chat::{Chat, Placed};
 use super::descriptors;
-use super::door::{Door, resolve};
+use super::door::Door;
 use super::ears::{Ears, Reading};
 use super::run::Swarm;
 use super::shape::Shape;
 use crate::clock;
 use crate::entropy::OsEntropy;
+use crate::entry::resolve;
 use crate::peers::Connection;
 
 const VERSION: u8 = 8;

@@ -1,13 +1,13 @@
 //! Where a server is, and how to be let in. Every error names the option to change.
 
-use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::secret::Secret;
+
+use crate::entry::{resolve, secret, trust};
 
 /// What an operator says about a server.
 #[derive(Clone, Debug)]
@@ -50,38 +50,6 @@ impl Door {
     pub(super) fn tls<'a>(&'a self, host: &'a str) -> Option<(&'a TlsTrust, &'a str)> {
         self.trust.as_ref().map(|trust| (trust, host))
     }
-}
-
-/// A control secret that stands in one of two places.
-pub(crate) fn secret(secret: Option<String>, file: Option<&Path>) -> Result<Secret> {
-    let secret = match (secret, file) {
-        (Some(secret), None) => secret,
-        (None, Some(path)) => fs::read_to_string(path)
-            .with_context(|| format!("--secret-file {}", path.display()))?
-            .trim_end_matches(['\r', '\n'])
-            .to_owned(),
-        (None, None) => bail!(
-            "no control secret: give --secret-file, or LVSP_CONTROL__SECRET in the environment"
-        ),
-        (Some(_), Some(_)) => bail!("give either a secret or --secret-file, not both"),
-    };
-    ensure!(!secret.is_empty(), "the control secret is empty");
-    Ok(Secret::new(secret))
-}
-
-/// The authorities in a file, and today's date.
-pub(crate) fn trust(path: &Path) -> Result<TlsTrust> {
-    let context = || format!("--ca {}", path.display());
-    let pem = fs::read(path).with_context(context)?;
-    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    TlsTrust::from_pem(&pem, today).with_context(context)
-}
-
-/// The host of `host:port`, without the brackets of an IPv6 address, and its first address.
-pub(crate) fn resolve(text: &str) -> Result<(String, SocketAddr)> {
-    let (host, _) = text.rsplit_once(':').context("there is no port")?;
-    let address = text.to_socket_addrs()?.next().context("the name has no address")?;
-    Ok((host.trim_start_matches('[').trim_end_matches(']').to_owned(), address))
 }
 
 #[cfg(test)]

@@ -86,16 +86,8 @@ impl Ears {
 
     /// The first token that is free for others.
     #[must_use]
-    pub const fn first_token(&self) -> usize {
+    pub(crate) const fn first_token(&self) -> usize {
         self.sockets.len() + 1
-    }
-
-    /// The address of a socket.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn local_address(&self, member: usize) -> io::Result<SocketAddr> {
-        self.sockets.get(member).ok_or(ErrorKind::NotFound)?.local_addr()
     }
 
     /// Sends from a member's socket.
@@ -155,7 +147,7 @@ impl Ears {
     }
 
     /// Tokens of others that were ready, each once for each event.
-    pub fn take_others(&mut self) -> Vec<Token> {
+    pub(crate) fn take_others(&mut self) -> Vec<Token> {
         std::mem::take(&mut self.others)
     }
 
@@ -209,7 +201,7 @@ mod tests {
     #[test]
     fn every_datagram_is_heard_by_its_member_and_none_twice() {
         let mut ears = Ears::bind(3, LOCAL, Reading::All).unwrap();
-        let to: Vec<_> = (0..3).map(|member| ears.local_address(member).unwrap()).collect();
+        let to: Vec<_> = (0..3).map(|member| ears.sockets[member].local_addr().unwrap()).collect();
         for round in 1..=2 {
             for _ in 0..100 {
                 ears.send(0, &[7; 10], to[1]).unwrap();
@@ -224,7 +216,7 @@ mod tests {
     #[test]
     fn one_turn_takes_one_batch() {
         let mut ears = Ears::bind(1, LOCAL, Reading::All).unwrap();
-        let to = ears.local_address(0).unwrap();
+        let to = ears.sockets[0].local_addr().unwrap();
         for _ in 0..sys::BATCH + 1 {
             ears.send(0, b"x", to).unwrap();
         }
@@ -240,7 +232,7 @@ mod tests {
     #[test]
     fn who_stopped_reading_hears_nothing() {
         let mut ears = Ears::bind(1, LOCAL, Reading::UntilStopped).unwrap();
-        let to = ears.local_address(0).unwrap();
+        let to = ears.sockets[0].local_addr().unwrap();
         ears.stop_reading().unwrap();
         ears.send(0, b"x", to).unwrap();
         assert_eq!(listen(&mut ears), []);

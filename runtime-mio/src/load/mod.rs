@@ -11,7 +11,7 @@
 //! | `climb` | how many speakers are tried next, on the way to saturation |
 //! | `run` | what happens in which order: [`Swarm`], [`run()`] |
 //! | `tally` | what counts |
-//! | `process` | what the server's process used meanwhile |
+//! | `link` | what arrived where nobody reads |
 //! | `report` | what is shown |
 //! | `discord`, `chat`, `door` | members of this server: one kind of [`Swarm`] |
 //! | `ears`, `alarm` | the sockets of a swarm, and waking up in time |
@@ -24,20 +24,21 @@ mod chat;
 mod climb;
 mod descriptors;
 mod discord;
-pub(crate) mod door;
+mod door;
 mod ears;
+mod link;
 mod pacer;
-pub(crate) mod process;
 mod report;
 mod run;
 mod shape;
 mod stamp;
 mod tally;
 
+pub use crate::process::{Process, ProcessorTime};
 pub use discord::{Crowd, Discord};
 pub use door::{Door, Entry};
 pub use ears::{Ears, Reading};
-pub use process::{Link, Process, ProcessorTime};
+pub use link::Link;
 pub use report::{Joins, Percentiles, Report, Step};
 pub use run::{Plan, Swarm, run};
 pub use shape::{FRAMES_PER_S, Shape, Sizes};

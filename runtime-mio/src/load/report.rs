@@ -227,7 +227,8 @@ impl Step {
         let Self { expected, repeated, foreign, forwarded_per_s, .. } = self;
         let counted = match (self.arrived, self.lost_share) {
             (Some(arrived), Some(lost)) => format!(
-                "{arrived} of {expected} arrived, {:.2} % lost, {repeated} repeated, {foreign} foreign",
+                "{arrived} of {expected} arrived, {:.2} % lost, {repeated} repeated, {foreign} \
+                 foreign",
                 lost * 100.0
             ),
             _ => format!("{expected} expected, not counted"),

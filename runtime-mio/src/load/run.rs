@@ -8,14 +8,16 @@ use std::time::Duration;
 use anyhow::Result;
 use lvsp_core::entropy::SeededEntropy;
 use lvsp_core::time::Timestamp;
+use lvsp_core::wire::rtp::SILENCE;
 
 use super::climb::{Climb, LOSS_FREE};
+use super::link::Link;
 use super::pacer::{Due, Pacer, Say};
-use super::process::{Link, Process, ProcessorTime};
 use super::report::{Joins, Percentiles, Report, Step, each};
 use super::shape::{Shape, Sizes};
-use super::stamp::{SILENCE, Stamp};
+use super::stamp::Stamp;
 use super::tally::Tally;
+use crate::process::{Process, ProcessorTime};
 use crate::progress::Progress;
 use crate::{clock, sys};
 
@@ -324,7 +326,7 @@ fn write(due: Due, frame: &mut Vec<u8>, length: impl FnOnce() -> usize) -> Optio
             Stamp { due: due.at, sent: clock::now(), speaker, index }.write(length(), frame);
             Some(frame)
         }
-        Say::Silence => Some(&SILENCE),
+        Say::Silence => Some(SILENCE),
         Say::Nothing => None,
     }
 }

@@ -14,8 +14,6 @@ use lvsp_core::time::Timestamp;
 pub const STAMP_BYTES: usize = 24;
 /// What the rest of a frame is.
 const FILLER: u8 = 0x5A;
-/// What client libraries send when they stop talking: an Opus frame of silence.
-pub(super) const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 
 /// What one frame says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +71,6 @@ mod tests {
             assert_eq!(Stamp::parse(&frame), Some(stamp));
         }
         assert_eq!(Stamp::parse(&frame[..23]), None);
-        assert_eq!(Stamp::parse(&SILENCE), None);
+        assert_eq!(Stamp::parse(lvsp_core::wire::rtp::SILENCE), None);
     }
 }

@@ -5,9 +5,10 @@
 
 use hdrhistogram::Histogram;
 use lvsp_core::time::Timestamp;
+use lvsp_core::wire::rtp::SILENCE;
 
 use super::shape::Shape;
-use super::stamp::{SILENCE, Stamp};
+use super::stamp::Stamp;
 
 /// Longer than this counts as this.
 const LATENCY_US_MAX: u64 = 60_000_000;
@@ -232,7 +233,7 @@ mod tests {
         hear(&mut tally, 0, 0, 0, 15); // its own
         hear(&mut tally, 0, 4, 0, 15); // of one who does not speak
         tally.note_heard(0, Timestamp::ZERO, b"short");
-        tally.note_heard(0, Timestamp::ZERO, &SILENCE);
+        tally.note_heard(0, Timestamp::ZERO, SILENCE);
         assert_eq!((tally.heard, tally.foreign), (0, 4));
     }
 }

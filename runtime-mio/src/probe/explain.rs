@@ -5,16 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lvsp_core::reasons::CloseReason;
 use lvsp_core::transport::{Stage, TlsFailure};
+use lvsp_core::wire::close;
 use serde::Serialize;
-
-/// The close code of LVSP for a wrong secret.
-const WRONG_SECRET: u16 = 4_001;
-/// The close code of LVSP for whoever comes second under a secret.
-const IN_USE: u16 = 4_000;
-/// Close codes of the voice gateway.
-const SESSION_INVALID: u16 = 4_006;
-const DISCONNECTED: u16 = 4_014;
-const RESTARTING: u16 = 4_015;
 
 /// Why a step failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -79,8 +71,8 @@ impl Route {
                     "{address} refuses connections: nothing listens there, or a firewall says no"
                 ),
                 format!(
-                    "start the server, and see that {option} leads to its {key}; one that listens on \
-                     127.0.0.1 is reached from its own host alone"
+                    "start the server, and see that {option} leads to its {key}; one that listens \
+                     on 127.0.0.1 is reached from its own host alone"
                 ),
             ),
             Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => Failure::new(
@@ -116,55 +108,63 @@ impl Route {
         if let Some(tls) = tls {
             return self.tls(tls);
         }
+        if let Some(code) = code {
+            return self.closed(code);
+        }
         let address = self.address;
-        match (code, failure, self.listener) {
-            (Some(WRONG_SECRET), _, Listener::Control) => Failure::new(
-                format!("{address} refuses the secret (close code {WRONG_SECRET})"),
-                "give the secret that stands in control.secret, control.secret_file or the \
-                 [[control.client]] of the server's configuration; a file may end with a line break, \
-                 but no other character more",
-            ),
-            (Some(IN_USE), _, Listener::Control) => Failure::new(
-                format!(
-                    "a chat server is connected to {address} under this secret (close code {IN_USE})"
-                ),
-                "add a [[control.client]] for the probe to the server's configuration, with a name and \
-                 a secret of its own, and give that secret",
-            ),
-            (Some(SESSION_INVALID), _, Listener::Gateway) => Failure::new(
-                format!("{address} does not know the session (close code {SESSION_INVALID})"),
-                "see that the endpoint leads to the same server as the control connection, and not to \
-                 another behind the same name",
-            ),
-            (Some(DISCONNECTED), _, Listener::Gateway) => Failure::new(
-                format!("a chat server removed the probe's client (close code {DISCONNECTED})"),
-                "try again; a chat server that removes users it does not know needs to let the probe \
-                 have a [[control.client]] of its own",
-            ),
-            (Some(RESTARTING), _, _) => Failure::new(
-                format!("{address} is about to stop (close code {RESTARTING})"),
-                "try again when it has started anew",
-            ),
-            (Some(code), _, _) => Failure::new(
-                format!("{address} closed the connection with code {code}"),
-                "see what the server's log says at this time",
-            ),
-            (None, Some(CloseReason::BadUpgrade), _) if !self.is_tls => Failure::new(
+        match failure {
+            Some(CloseReason::BadUpgrade) if !self.is_tls => Failure::new(
                 format!("{address} does not answer as a voice server without TLS does"),
                 "the port may speak TLS: leave --plain out and name its authority with --ca; or it \
                  belongs to another program",
             ),
-            (None, Some(CloseReason::BadUpgrade), _) => Failure::new(
+            Some(CloseReason::BadUpgrade) => Failure::new(
                 format!("{address} speaks TLS and refuses the upgrade to WebSocket"),
-                "the port belongs to another program, or a proxy in front does not pass WebSocket on \
-                 (nginx: proxy_http_version 1.1 and the Upgrade and Connection headers)",
+                "the port belongs to another program, or a proxy in front does not pass WebSocket \
+                 on (nginx: proxy_http_version 1.1 and the Upgrade and Connection headers)",
             ),
-            (None, Some(reason), _) => Failure::new(
+            Some(reason) => Failure::new(
                 format!("the connection to {address} failed: {}", reason.name()),
                 "see what the server's log says at this time",
             ),
-            (None, None, _) => self.ended_silently(stage),
+            None => self.ended_silently(stage),
         }
+    }
+
+    /// The server said by a close code why it ended the connection.
+    fn closed(&self, code: u16) -> Failure {
+        let address = self.address;
+        let (what, remedy) = match (code, self.listener) {
+            (close::CONTROL_AUTHENTICATION_FAILED, Listener::Control) => (
+                format!("{address} refuses the secret"),
+                "give the secret that stands in control.secret, control.secret_file or the \
+                 [[control.client]] of the server's configuration; a file may end with a line \
+                 break, but no other character more",
+            ),
+            (close::CONTROL_GENERAL, Listener::Control) => (
+                format!("a chat server is connected to {address} under this secret"),
+                "add a [[control.client]] for the probe to the server's configuration, with a name \
+                 and a secret of its own, and give that secret",
+            ),
+            (close::GATEWAY_SESSION_INVALID, Listener::Gateway) => (
+                format!("{address} does not know the session"),
+                "see that the endpoint leads to the same server as the control connection, and not \
+                 to another behind the same name",
+            ),
+            (close::GATEWAY_DISCONNECTED, Listener::Gateway) => (
+                "a chat server removed the probe's client".to_owned(),
+                "try again; a chat server that removes users it does not know needs to let the \
+                 probe have a [[control.client]] of its own",
+            ),
+            (close::GATEWAY_RESTARTING, Listener::Gateway) => {
+                (format!("{address} is about to stop"), "try again when it has started anew")
+            }
+            (_, Listener::Control | Listener::Gateway) => (
+                format!("{address} closed the connection"),
+                "see what the server's log says at this time",
+            ),
+        };
+        Failure::new(format!("{what} (close code {code})"), remedy)
     }
 
     fn tls(&self, failure: &TlsFailure) -> Failure {
@@ -192,15 +192,16 @@ impl Route {
                         Listener::Control =>
                             "say with --name which name of it the control listener goes by",
                         Listener::Gateway =>
-                            "change gateway.endpoint to a name that it is for: clients check that one",
+                            "change gateway.endpoint to a name that it is for: clients check that \
+                             one",
                     }
                 ),
             ),
             TlsFailure::UnknownAuthority => Failure::new(
                 format!("the certificate of {address} is of an authority that is not trusted here"),
-                "for a private authority give its certificate with --ca; for a public one the server's \
-                 tls.certificate lacks the intermediate certificates (certbot: use fullchain.pem). \
-                 Clients that do not trust it either refuse to connect",
+                "for a private authority give its certificate with --ca; for a public one the \
+                 server's tls.certificate lacks the intermediate certificates (certbot: use \
+                 fullchain.pem). Clients that do not trust it either refuse to connect",
             ),
             other @ (TlsFailure::Other(_) | _) => Failure::new(
                 format!("no TLS with {address}: {other}"),
@@ -217,14 +218,14 @@ impl Route {
             (Stage::Open | Stage::Closing, _) => {
                 "see what the server's log says at this time".to_owned()
             }
-            (_, Listener::Control) => "the server may refuse this host: see control.allow, and wait a \
-                                       minute after several wrong secrets \
+            (_, Listener::Control) => "the server may refuse this host: see control.allow, and \
+                                       wait a minute after several wrong secrets \
                                        (limits.control_failures); or the port belongs to another \
                                        program"
                 .to_owned(),
             (_, Listener::Gateway) => "the server may have as many connections as it takes \
-                                       (limits.unauthenticated_per_address), or a proxy in front does \
-                                       not reach it"
+                                       (limits.unauthenticated_per_address), or a proxy in front \
+                                       does not reach it"
                 .to_owned(),
         };
         Failure::new(what, remedy)
@@ -254,7 +255,8 @@ pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) ->
     let is_private = |ip: &Ipv4Addr| ip.is_private() || ip.is_loopback();
     let private = match media.ip() {
         IpAddr::V4(ip) if is_private(&ip) => format!(
-            "; {ip} is an address that only hosts of its own network reach: is media.public_ip right?"
+            "; {ip} is an address that only hosts of its own network reach: is media.public_ip \
+             right?"
         ),
         IpAddr::V4(_) | IpAddr::V6(_) => String::new(),
     };
@@ -262,8 +264,8 @@ pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) ->
         format!("no discovery answer from {media} over UDP{why}"),
         format!(
             "open UDP port {} in the firewall of the server and of its provider (`lvsp-mio ports` \
-             there), forward it if the server is behind a router, and see that media.public_ip is the \
-             address that clients reach it at{private}",
+             there), forward it if the server is behind a router, and see that media.public_ip is \
+             the address that clients reach it at{private}",
             media.port()
         ),
     )
@@ -273,9 +275,9 @@ pub(super) fn no_discovery(media: SocketAddr, unsendable: Option<&io::Error>) ->
 pub(super) fn not_heard(media: SocketAddr) -> Failure {
     Failure::new(
         format!("nothing of what one client sends to {media} comes to the other"),
-        "a firewall may let small datagrams through alone, or the server drops what comes from here: \
-         see media.foreign_udp if this host reaches TCP and UDP from different addresses, and the \
-         server's log",
+        "a firewall may let small datagrams through alone, or the server drops what comes from \
+         here: see media.foreign_udp if this host reaches TCP and UDP from different addresses, \
+         and the server's log",
     )
 }
 
@@ -296,6 +298,7 @@ mod tests {
         let tls = |failure| {
             gateway.ended(Stage::Closed, None, Some(CloseReason::TlsFailed), Some(&failure))
         };
+        let closed = |route: &Route, code| route.ended(Stage::Open, Some(code), None, None);
         let refused = io::Error::from(ErrorKind::ConnectionRefused);
         for (failure, what, remedy) in [
             (gateway.no_connection(None), "does not answer", "open TCP port 443"),
@@ -304,7 +307,11 @@ mod tests {
             (tls(TlsFailure::OtherName), "other names than \"voice.test\"", "gateway.endpoint"),
             (tls(TlsFailure::UnknownAuthority), "not trusted", "--ca"),
             (tls(TlsFailure::NotTls), "not in TLS", "--plain"),
-            (control.ended(Stage::Open, Some(4_001), None, None), "the secret", "control.secret"),
+            (
+                closed(&control, close::CONTROL_AUTHENTICATION_FAILED),
+                "the secret",
+                "control.secret",
+            ),
             (control.ended(Stage::Upgrade, None, None, None), "without a word", "control.allow"),
             (
                 plain.ended(Stage::Closed, None, Some(CloseReason::BadUpgrade), None),

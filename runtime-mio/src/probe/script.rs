@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lvsp_core::client::{ChatServer, Role as _, Ticket, VoiceClient};
+use lvsp_core::client::{ChatServer, FRAME_INTERVAL, Role as _, Ticket, VoiceClient};
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
 use lvsp_core::time::Timestamp;
@@ -13,6 +13,7 @@ use lvsp_core::transport::Stage as Reached;
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::gateway::Version;
 use lvsp_core::wire::lvsp::VoiceRequest;
+use lvsp_core::wire::rtp::SILENCE;
 
 use super::explain::{self, Failure, Listener, Route};
 use super::peer::Peer;
@@ -22,7 +23,7 @@ use super::talk;
 use super::target::Target;
 use crate::clock;
 use crate::entropy::OsEntropy;
-use crate::load::door;
+use crate::entry;
 use crate::progress::Progress;
 
 /// No snowflake of today is as small, and no other tool of this program counts from these.
@@ -37,7 +38,6 @@ const PLAIN_STEPS: u64 = 19;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// From the end to the last order: the server has read it by then.
 const FAREWELL: Duration = Duration::from_secs(2);
-const FRAME: Duration = Duration::from_millis(20);
 
 /// Joins a server and lets two clients talk for `time`.
 ///
@@ -167,7 +167,7 @@ impl<'a> Script<'a> {
     ) -> Passed<()> {
         let trust = &self.target.gateway_trust;
         let endpoint = self.target.endpoint.as_deref().unwrap_or(told);
-        let (name, address) = match door::resolve(endpoint) {
+        let (name, address) = match entry::resolve(endpoint) {
             Ok(found) => found,
             Err(error) => return Ok(self.fail(of, "resolve", unresolved(endpoint, &error))),
         };
@@ -280,10 +280,9 @@ impl<'a> Script<'a> {
         loop {
             let now = clock::now();
             if now >= next {
-                next = now + FRAME;
+                next = now + FRAME_INTERVAL;
                 for caller in &mut self.stage.callers {
-                    // Silence, as Opus has it.
-                    caller.peer.role.send_frame(&[0xF8, 0xFF, 0xFE]);
+                    caller.peer.role.send_frame(SILENCE);
                 }
             }
             self.stage.turn(next)?;
@@ -352,8 +351,8 @@ fn tls<'a>(trust: &'a Option<TlsTrust>, name: &'a str) -> Option<(&'a TlsTrust, 
 fn unresolved(endpoint: &str, error: &impl Display) -> Failure {
     Failure::new(
         format!("clients are told to connect to {endpoint:?}, which leads nowhere: {error:#}"),
-        "correct gateway.endpoint on the server or the DNS record of its name, or say where to connect \
-         with --endpoint",
+        "correct gateway.endpoint on the server or the DNS record of its name, or say where to \
+         connect with --endpoint",
     )
 }
 

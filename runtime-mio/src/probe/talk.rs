@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
+use lvsp_core::client::FRAME_INTERVAL;
 use lvsp_core::time::Timestamp;
 
 use super::explain::Failure;
@@ -16,7 +17,6 @@ use crate::clock;
 use crate::load::Stamp;
 use crate::progress::Progress;
 
-const FRAME: Duration = Duration::from_millis(20);
 /// As long as a frame of speech at 64 kbit/s.
 const FRAME_BYTES: usize = 160;
 /// Frames that are on their way at the end are waited for so long.
@@ -87,12 +87,12 @@ pub(super) fn talk(stage: &mut Stage, time: Duration, bar: &Progress) -> Result<
     let begun = clock::now();
     let end = begun + time;
     let mut next = begun;
-    bar.begin("talk", time.as_millis() as u64 / FRAME.as_millis() as u64);
+    bar.begin("talk", time.as_millis() as u64 / FRAME_INTERVAL.as_millis() as u64);
     while clock::now() < end + LATE {
         let now = clock::now();
         if now >= next && now < end {
             say(stage, &mut ways, next);
-            next = next + FRAME;
+            next = next + FRAME_INTERVAL;
             bar.set(u64::from(ways[0].sent));
         } else if now >= end && ways.iter().all(|way| way.lost() == 0) {
             break;
@@ -139,16 +139,16 @@ pub(super) fn trouble(talk: &[Direction]) -> Option<Failure> {
             format!(
                 "{lost} of {sent} frames from {way} were lost: voices sound robotic or drop out"
             ),
-            "run the probe on the server's own host: if nothing is lost there, the network between is \
-             at fault (a full line, Wi-Fi); otherwise see `lvsp-mio doctor` for socket buffers and \
-             the server's processor load",
+            "run the probe on the server's own host: if nothing is lost there, the network between \
+             is at fault (a full line, Wi-Fi); otherwise see `lvsp-mio doctor` for socket buffers \
+             and the server's processor load",
         ));
     }
     talk.iter().find(|way| way.jitter_ms > BAD_JITTER_MS).map(|Direction { way, jitter_ms, .. }| {
         Failure::new(
             format!("frames from {way} vary by {jitter_ms:.0} ms: voices may stutter"),
-            "run the probe on the server's own host: if it is steady there, the network between is at \
-             fault (a full line, Wi-Fi); otherwise the host is overloaded",
+            "run the probe on the server's own host: if it is steady there, the network between is \
+             at fault (a full line, Wi-Fi); otherwise the host is overloaded",
         )
     })
 }

@@ -2,14 +2,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use lvsp_core::transport::TlsTrust;
 use lvsp_core::wire::secret::Secret;
 
 use crate::config::File;
-use crate::load::door;
+use crate::entry;
 
 /// The name of the chat server in a configuration whose secret a probe may use.
 const CLIENT: &str = "probe";
@@ -58,9 +57,9 @@ impl Entry {
             Some(client) => (client.secret.as_ref(), &client.secret_file),
             None if alone => (control.secret.as_ref(), &control.secret_file),
             None => bail!(
-                "the configuration has no [[control.client]] with name = \"{CLIENT}\", and with the \
-                 secret of another the probe would take the place of the chat server: add one with a \
-                 secret of its own, or say --alone when no chat server is connected"
+                "the configuration has no [[control.client]] with name = \"{CLIENT}\", and with \
+                 the secret of another the probe would take the place of the chat server: add one \
+                 with a secret of its own, or say --alone when no chat server is connected"
             ),
         };
         let mut listen = control.listen;
@@ -108,12 +107,12 @@ impl Target {
     /// # Errors
     /// What cannot be resolved or read, by the option's name.
     pub fn find(entry: &Entry) -> Result<Self> {
-        let (host, control) = door::resolve(&entry.control)
+        let (host, control) = entry::resolve(&entry.control)
             .with_context(|| format!("--control {}: not a server's host:port", entry.control))?;
         Ok(Self {
             control,
             name: entry.name.clone().unwrap_or(host),
-            secret: door::secret(entry.secret.clone(), entry.secret_file.as_deref())?,
+            secret: entry::secret(entry.secret.clone(), entry.secret_file.as_deref())?,
             control_trust: trust(&entry.control_trust)?,
             gateway_trust: trust(&entry.gateway_trust)?,
             endpoint: entry.endpoint.clone(),
@@ -124,12 +123,11 @@ impl Target {
 fn trust(trust: &Trust) -> Result<Option<TlsTrust>> {
     Ok(match trust {
         Trust::Plain => None,
-        Trust::Authorities(path) => Some(door::trust(path)?),
+        Trust::Authorities(path) => Some(entry::trust(path)?),
         Trust::System => {
-            let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
             let found = rustls_native_certs::load_native_certs();
             let authorities = found.certs.iter().map(AsRef::as_ref);
-            Some(TlsTrust::from_der(authorities, today).context(
+            Some(TlsTrust::from_der(authorities, entry::today()?).context(
                 "this host keeps no authorities that it trusts (Debian: the package \
                  ca-certificates): name one with --ca",
             )?)

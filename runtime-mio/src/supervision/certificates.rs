@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use super::ServiceManager;
 use crate::certificate::CertificateFiles;
-use crate::runtime::StopHandle;
+use crate::requests::StopHandle;
 
 /// After a change the files are looked at again this soon.
 const SETTLING: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{CertificateWatch, ServiceManager};
-use crate::runtime::StopHandle;
+use crate::requests::StopHandle;
 
 /// Catches them from now on.
 pub(super) fn watch(

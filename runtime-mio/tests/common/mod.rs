@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod process;
-pub mod relay;
+pub mod proxy;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use lvsp_core::client::{ChatEvent, ChatServer, Role as _, Ticket, VoiceClient, VoiceEvent};
-use lvsp_core::config::{ControlClient, MediaConfig, Proxies};
+use lvsp_core::config::ControlClient;
 use lvsp_core::crypto::auth::ControlSecret;
 use lvsp_core::crypto::mode::Mode;
 use lvsp_core::ids::{ChannelId, UserId};
@@ -20,7 +20,7 @@ use lvsp_core::transport::{TlsIdentity, TlsTrust};
 use lvsp_core::wire::gateway::Version;
 use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceRequest};
 use lvsp_core::wire::secret::Secret;
-use lvsp_mio::{Budgets, Options, OsEntropy, clock};
+use lvsp_mio::{Options, OsEntropy, clock};
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const CHANNEL: u64 = 77;
@@ -31,26 +31,10 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// A server on loopback and free ports whose deadlines no busy machine can miss.
 pub fn options(tls: Option<TlsIdentity>) -> Options {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let patient = Millis(600_000);
+    let secret = ControlSecret::new(SECRET.to_owned()).expect("long enough");
     Options {
-        control: any,
-        control_allow: Vec::new(),
-        gateway: any,
-        media: any,
-        public_ip: Ipv4Addr::LOCALHOST,
-        relays: 1,
-        endpoint: None,
         tls,
-        control_clients: vec![ControlClient::new(
-            "test".to_owned(),
-            ControlSecret::new(SECRET.to_owned()).expect("long enough"),
-        )],
-        grace: Duration::from_secs(60),
-        drain: Duration::ZERO,
-        old_versions: false,
-        proxies: Proxies::default(),
-        media_config: MediaConfig::default(),
         limits: Limits {
             first_byte_ms: patient,
             tls_ms: patient,
@@ -59,9 +43,7 @@ pub fn options(tls: Option<TlsIdentity>) -> Options {
             identify_ms: patient,
             ..Limits::default()
         },
-        budgets: Budgets::default(),
-        coalesce: Duration::from_millis(2),
-        record: None,
+        ..Options::on_loopback(vec![ControlClient::new("test".to_owned(), secret)])
     }
 }
 

@@ -16,7 +16,6 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 use lvsp_core::config::{ClientAddress, ForeignUdp, Proxies};
-use lvsp_core::entropy::Entropy;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -37,7 +36,7 @@ pub(super) fn look(file: &File, now: SystemTime) -> Vec<Finding> {
     // That a name does not resolve is found by the look at names.
     let resolved = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
     let Ok(addresses) = resolved else { return conclude(file).into_iter().collect() };
-    let mark = (&mut OsEntropy as &mut (dyn Entropy + Send)).hex::<16>();
+    let mark = OsEntropy::hex::<16>();
     let target = format!("/?v=8&doctor={mark}");
     let dial = Dial { host, addresses: &addresses, target: &target };
     let listen = file.gateway.listen;
@@ -88,8 +87,8 @@ fn nobody(file: &File, port: u16, error: &io::Error) -> Finding {
         ENDPOINT,
         format!("a connection from here to {endpoint} does not come about: {error}"),
         "start what answers there (a proxy in front), open the port in the firewall, forward it in \
-         the router; many routers do not send back what comes from inside: then `lvsp-mio probe` from \
-         another network tells more",
+         the router; many routers do not send back what comes from inside: then `lvsp-mio probe` \
+         from another network tells more",
         change,
     )
 }
@@ -141,8 +140,8 @@ fn presented(file: &File, host: &str, answer: &Answer, now: SystemTime) -> Vec<F
         Finding::warning(
             ENDPOINT,
             format!("{endpoint} presents another certificate than {path}, tls.certificate"),
-            "right where a proxy in front has its own; a server that was not told of new files keeps \
-             the earlier ones: reload it",
+            "right where a proxy in front has its own; a server that was not told of new files \
+             keeps the earlier ones: reload it",
             Change::shell(["systemctl reload lvsp-mio"]),
         )
         .or(Change::proxy(format!("ssl_certificate {};", path_word(&files.certificate)))),
@@ -224,7 +223,8 @@ fn silent(file: &File, peer: SocketAddr, is_trusted: bool) -> Finding {
     let ip = peer.ip();
     if is_trusted && how == ClientAddress::ProxyProtocol {
         let what = format!(
-            "the proxy at {ip} does not begin with the PROXY protocol: the server ends its connections"
+            "the proxy at {ip} does not begin with the PROXY protocol: the server ends its \
+             connections"
         );
         return Finding::error(PROXIES, what, PASS_ON, setting(how));
     }
@@ -236,8 +236,8 @@ fn silent(file: &File, peer: SocketAddr, is_trusted: bool) -> Finding {
         return Finding::ok(PROXIES, what);
     }
     let what = format!(
-        "connections arrive from {ip}, a proxy or a router, which does not say who its client is: to \
-         the server all clients are there"
+        "connections arrive from {ip}, a proxy or a router, which does not say who its client is: \
+         to the server all clients are there"
     );
     // What is inside TLS no proxy adds to.
     let by = if file.tls.off { how } else { ClientAddress::ProxyProtocol };
@@ -250,8 +250,8 @@ fn silent(file: &File, peer: SocketAddr, is_trusted: bool) -> Finding {
     finding.or(file.places.set("media.foreign_udp", "open"))
 }
 
-const PASS_ON: &str = "let the proxy pass its clients' addresses on (docs/operating.md, behind a proxy), \
-                       and name it in gateway.trusted_proxies";
+const PASS_ON: &str = "let the proxy pass its clients' addresses on (docs/operating.md, behind a \
+                       proxy), and name it in gateway.trusted_proxies";
 
 /// What makes nginx say who its client is in this way.
 fn setting(how: ClientAddress) -> Change {
@@ -299,9 +299,9 @@ fn conclude(file: &File) -> Option<Finding> {
         PROXIES,
         "tls.off = true, so a proxy stands in front, and it may not say where clients are: for the \
          server all come from the proxy. Media is then sent to any address that it comes from, as \
-         with media.foreign_udp = \"open\", if the proxy's address is private or loopback; otherwise \
-         clients count as foreign and get three times what they send, or nothing under \"strict\". \
-         And limits.unauthenticated_per_address is one share for all",
+         with media.foreign_udp = \"open\", if the proxy's address is private or loopback; \
+         otherwise clients count as foreign and get three times what they send, or nothing under \
+         \"strict\". And limits.unauthenticated_per_address is one share for all",
         "let the proxy pass clients' addresses on and name its address in gateway.trusted_proxies \
          (docs/operating.md, behind a proxy), or say media.foreign_udp = \"open\"",
         file.places.set(PROXIES, vec!["127.0.0.1/32"]),

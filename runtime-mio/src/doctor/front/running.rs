@@ -90,8 +90,8 @@ pub(super) fn judge(file: &File, proxied: Proxied) -> Finding {
     }
     if silent > 0 {
         let what = format!(
-            "{silent} of {all} connections of proxies since the server started did not say by {} who \
-             their client is",
+            "{silent} of {all} connections of proxies since the server started did not say by {} \
+             who their client is",
             word(how)
         );
         return Finding::warning(PROXIES, what, PASS_ON, setting(how));

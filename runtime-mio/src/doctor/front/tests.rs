@@ -1,5 +1,5 @@
 //! What is concluded where nothing can be seen, and what counts of a running server mean. What is seen
-//! is tried out with real relays in `tests/front.rs`.
+//! is tried out with real proxies in `tests/front.rs`.
 
 use super::super::Severity;
 use super::running::{self, Proxied};

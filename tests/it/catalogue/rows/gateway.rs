@@ -165,7 +165,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             EACH,
             "tests/it/resume.rs::silence_ends_the_connection_without_a_close_frame_while_media_flows",
-            "core/src/limits.rs::silence_is_three_intervals_and_five_seconds",
+            "core/src/limits/mod.rs::silence_is_three_intervals_and_five_seconds",
         ],
         ..NOTHING
     },

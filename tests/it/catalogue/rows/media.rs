@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Row] = &[
             "core/src/crypto/nonce.rs::no_suffix_is_used_twice_whoever_counts_how",
             "core/src/crypto/nonce.rs::the_guard_ends_next_to_no_random_start",
             "core/src/crypto/nonce.rs::what_was_used_before_the_switch_stays_guarded",
-            "core/src/media/tests.rs::a_client_that_uses_our_nonce_is_sealed_for_no_more",
+            "core/src/media/tests/keys.rs::a_client_that_uses_our_nonce_is_sealed_for_no_more",
             "tests/it/gateway.rs::both_sides_may_speak_first_and_little_endian_counters_are_heard",
         ],
         ..NOTHING
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         counters: &["drops.key_exhausted"],
         tests: &[
             EACH,
-            "core/src/media/tests.rs::an_old_key_is_renewed_in_silence_and_a_spent_one_at_once",
+            "core/src/media/tests/keys.rs::an_old_key_is_renewed_in_silence_and_a_spent_one_at_once",
             "core/src/crypto/nonce.rs::a_key_is_used_up_after_its_packets",
         ],
         ..NOTHING
@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         counters: &["drops.discovery_limited", "drops.discovery_bound"],
         tests: &[
             EACH,
-            "core/src/media/tests.rs::strangers_never_get_more_than_they_send",
+            "core/src/media/tests/refusals.rs::strangers_never_get_more_than_they_send",
             "core/src/media/tests/addresses.rs::discovery_is_limited_a_session_and_not_an_address",
             "tests/live/main.rs#hostile",
         ],
@@ -157,8 +157,8 @@ pub(super) const ROWS: &[Row] = &[
         answer: "An SSRC belongs to one session, whose key must open the packet",
         counters: &["drops.unknown_ssrc", "drops.unauthentic"],
         tests: &[
-            "core/src/media/tests.rs::what_is_not_fresh_opus_of_the_session_is_dropped",
-            "core/src/media/tests.rs::rooms_never_hear_each_other",
+            "core/src/media/tests/refusals.rs::what_is_not_fresh_opus_of_the_session_is_dropped",
+            "core/src/media/tests/copies.rs::rooms_never_hear_each_other",
             "tests/sim/tests.rs::every_seed_holds",
         ],
         ..NOTHING
@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             EACH,
             "core/src/wire/rtp.rs::any_bytes_are_read_or_refused",
-            "core/src/media/tests.rs::no_vector_that_must_fail_is_relayed",
+            "core/src/media/tests/refusals.rs::no_vector_that_must_fail_is_relayed",
             "tests/it_alloc/main.rs::the_media_path_touches_no_heap_in_any_mode",
             "fuzz/src/lib.rs#udp_datagram",
         ],
@@ -203,9 +203,9 @@ pub(super) const ROWS: &[Row] = &[
         ],
         tests: &[
             EACH,
-            "core/src/media/tests.rs::a_sender_over_its_rates_is_cut_and_not_closed",
+            "core/src/media/tests/refusals.rs::a_sender_over_its_rates_is_cut_and_not_closed",
             "core/src/media/shedding.rs::at_twice_what_can_be_handled_every_room_loses_about_its_share",
-            "core/src/media/tests.rs::a_relay_that_is_behind_drops_what_waited_too_long_unopened",
+            "core/src/media/tests/batches.rs::a_relay_that_is_behind_drops_what_waited_too_long_unopened",
             "core/src/media/handover.rs::a_full_list_refuses_and_goes_on_when_it_is_empty",
             "tests/it/spread.rs::a_channel_over_its_relays_limit_is_spread_and_everybody_hears_everybody",
             "runtime-mio/src/media_thread_tests.rs::a_turn_takes_no_more_datagrams_than_its_budget",
@@ -223,7 +223,7 @@ pub(super) const ROWS: &[Row] = &[
         counters: &["drops.socket_full"],
         tests: &[
             "core/src/media/outbox.rs::an_error_costs_one_copy_and_a_full_socket_the_rest",
-            "core/src/media/tests.rs::what_is_not_filled_or_not_sent_is_counted",
+            "core/src/media/tests/batches.rs::what_is_not_filled_or_not_sent_is_counted",
         ],
         ..NOTHING
     },
@@ -244,7 +244,7 @@ pub(super) const ROWS: &[Row] = &[
         answer: "Decided for each packet by what the chat server stated last",
         counters: &["drops.muted"],
         tests: &[
-            "core/src/media/tests.rs::permissions_hold_from_the_next_packet",
+            "core/src/media/tests/copies.rs::permissions_hold_from_the_next_packet",
             "tests/it/lifecycle.rs::a_muted_speaker_is_silent_until_it_is_unmuted",
             "tests/it/lifecycle.rs::a_deafened_listener_gets_nothing",
             "tests/it/lifecycle.rs::two_channels_never_hear_each_other",

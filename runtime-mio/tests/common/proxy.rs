@@ -1,4 +1,4 @@
-//! A small proxy: a relay of TCP connections that may speak TLS to its clients, and may say who they
+//! A small proxy: it passes TCP connections on, may speak TLS to its clients, and may say who they
 //! are.
 
 use std::io::{self, Read, Write};
@@ -23,13 +23,13 @@ pub enum Says {
 }
 
 /// A running proxy. It ends with the test.
-pub struct Relay {
+pub struct Proxy {
     pub address: SocketAddr,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Relay {
+impl Proxy {
     /// Leads to `to`. With `tls` it presents that certificate and passes on what is inside.
     pub fn start(to: SocketAddr, says: Says, tls: Option<&Files>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -43,7 +43,7 @@ impl Relay {
                     break;
                 }
                 let tls = tls.clone();
-                // One that breaks off is no fault of the relay's.
+                // One that breaks off is no fault of the proxy's.
                 thread::spawn(move || carry(client, to, says, tls).ok());
             }
         });
@@ -51,7 +51,7 @@ impl Relay {
     }
 }
 
-impl Drop for Relay {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
         let _ = TcpStream::connect(self.address);
