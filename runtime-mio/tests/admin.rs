@@ -372,6 +372,10 @@ fn an_explanation_crosses_relays() {
     let steps = site.explain(10, 12)["steps"].as_array().unwrap().clone();
     let relays = steps.iter().find(|step| step["name"] == "relays").unwrap();
     assert!(relays["detail"].as_str().unwrap().contains("hands what the speaker says"), "{relays}");
+    // By the users' own ids as well.
+    let by_users = site.json("/v1/explain?speaker=10&listener=12");
+    let channel = steps.iter().position(|step| step["name"] == "channel").unwrap();
+    assert_eq!(by_users["steps"][channel], steps[channel], "{by_users}");
 }
 
 #[test]
@@ -418,6 +422,7 @@ fn what_makes_no_sense_is_refused_in_words() {
         (&format!("/v1/explain?speaker={id}"), 400, "listener"),
         (&format!("/v1/explain?speaker={id}&listener=99-0"), 404, "no member \"99-0\""),
         ("/v1/explain?speaker=me&listener=you", 404, "no member \"me\""),
+        ("/v1/explain?speaker=99&listener=98", 404, "no member \"99\""),
         ("/v1/members/99-0/capture", 404, "no member \"99-0\""),
         (&format!("/v1/members/{id}/capture"), 409, "has not identified"),
         (&format!("/v1/members/{id}/capture?seconds=61"), 400, "0 to 60"),
