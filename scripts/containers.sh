@@ -46,8 +46,8 @@ sed -n 's/^!//p' .dockerignore | while read -r pattern; do
     git ls-files -- "$pattern" | grep -v '^tests/clients/' | xargs -r cp --parents -t "$work/context"
 done
 (cd "$work/context" && cargo metadata --locked --offline --format-version 1 >"$work/metadata")
-# And every file that the sources take in, beside those of tests.
-grep -roE 'include_(str|bytes)!\("[^"]+"' core/src runtime-mio/src | grep -v tests/vectors |
+# And every file that the sources take in.
+grep -roE 'include_(str|bytes)!\("[^"]+"' core/src runtime-mio/src |
     sed 's/:include.*("/ /; s/"$//' | while read -r source file; do
     [ -e "$work/context/$(dirname "$source")/$file" ] || {
         echo "containers: $source includes $file, which .dockerignore keeps out" >&2

@@ -5,11 +5,11 @@
 //! is saying it once.
 
 use crate::ids::{ChannelId, GuildId, UserId};
-use crate::wire::lvsp::VoiceFlagsUpdate;
-use crate::wire::secret::Secret;
+pub use crate::wire::lvsp::{VoiceFlagsUpdate, VoiceInfo};
+pub use crate::wire::secret::Secret;
 
 /// An order of a chat server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command {
     /// Create a channel, or change it.
@@ -60,7 +60,7 @@ pub enum Command {
 }
 
 /// Names one voice state: by its session id, or by user and place.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Target {
     /// The session id, which alone is enough.
     pub session_id: Option<Secret>,
@@ -70,4 +70,18 @@ pub struct Target {
     pub guild: Option<GuildId>,
     /// The channel in which it is.
     pub channel: Option<ChannelId>,
+}
+
+impl Target {
+    /// The voice state of a user in a channel.
+    #[must_use]
+    pub const fn member(channel: ChannelId, user: UserId) -> Self {
+        Self { session_id: None, user: Some(user), guild: None, channel: Some(channel) }
+    }
+
+    /// The voice state that a voice client presents by this session id.
+    #[must_use]
+    pub const fn session(session_id: Secret) -> Self {
+        Self { session_id: Some(session_id), user: None, guild: None, channel: None }
+    }
 }

@@ -221,13 +221,20 @@ pub enum ConfigError {
     SharedSecret(String, String),
     /// A cipher provider that cannot be had.
     #[error("media.cipher_provider: {0}")]
-    CipherProvider(#[from] ProviderError),
+    CipherProvider(ProviderError),
     /// Everybody would be a trusted proxy.
     #[error("{0} is no network of trusted proxies: everybody could claim to be anybody")]
     TrustsEverybody(IpNet),
     /// Grace over a day.
     #[error("control grace of {0:?} is too long: at most 24 hours")]
     Grace(Duration),
+}
+
+// By hand, as its text has the other one's: as a source it would be told twice.
+impl From<ProviderError> for ConfigError {
+    fn from(error: ProviderError) -> Self {
+        Self::CipherProvider(error)
+    }
 }
 
 impl Config {

@@ -4,9 +4,12 @@
 //! the core are generational (see [`crate::slab`]): one that outlived its object names nothing.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
 use crate::slab::{Key, SlabId};
@@ -51,12 +54,77 @@ macro_rules! snowflake {
             }
         }
 
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                digits(text).ok_or(InvalidId).and_then(Self::try_from)
+            }
+        }
+
+        impl From<NonZeroU64> for $name {
+            fn from(raw: NonZeroU64) -> Self {
+                Self(raw)
+            }
+        }
+
+        impl TryFrom<u64> for $name {
+            type Error = InvalidId;
+
+            fn try_from(raw: u64) -> Result<Self, InvalidId> {
+                Self::new(raw).ok_or(InvalidId)
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(id: $name) -> Self {
+                id.as_u64()
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Written(PhantomData))
+            }
+        }
     )*};
+}
+
+/// A text or number that is no snowflake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no id: 1 to 20 digits are wanted, for a number from 1 to 2^64 - 1")]
+#[non_exhaustive]
+pub struct InvalidId;
+
+/// The number that 1 to 20 digits and nothing else stand for.
+pub(crate) fn digits(text: &str) -> Option<u64> {
+    let plain = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+/// A snowflake as it may be written: a string or an integer.
+struct Written<T>(PhantomData<T>);
+
+impl<T: TryFrom<u64, Error = InvalidId>> Visitor<'_> for Written<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id, as a string of 1 to 20 digits or as an integer")
+    }
+
+    fn visit_u64<E: de::Error>(self, raw: u64) -> Result<T, E> {
+        T::try_from(raw).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        digits(text).ok_or(InvalidId).and_then(T::try_from).map_err(E::custom)
+    }
 }
 
 snowflake! {
@@ -222,5 +290,37 @@ impl Ssrc {
     #[must_use]
     pub const fn session_base(self) -> Self {
         Self(self.0 & !3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snowflakes_are_read_from_texts_and_numbers_as_they_are_written() {
+        let user = UserId::new(1_001).unwrap();
+        assert_eq!(user.to_string().parse(), Ok(user));
+        assert_eq!((UserId::try_from(1_001), u64::from(user)), (Ok(user), 1_001));
+        for text in [r#""1001""#, "1001"] {
+            assert_eq!(serde_json::from_str::<UserId>(text).unwrap(), user);
+        }
+        assert_eq!(serde_json::to_string(&user).unwrap(), r#""1001""#);
+        let most = u64::MAX.to_string();
+        assert_eq!(most.parse::<UserId>().map(UserId::as_u64), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_no_snowflake_is_refused() {
+        for text in
+            ["", "0", "-1", "+1", " 1", "1.0", "18446744073709551616", "000000000000000000001"]
+        {
+            assert_eq!(text.parse::<ChannelId>(), Err(InvalidId), "{text:?}");
+            let json = serde_json::to_string(text).unwrap();
+            assert!(serde_json::from_str::<ChannelId>(&json).is_err(), "{json}");
+        }
+        for json in ["0", "-1", "1.5", "null", "true", "[1]"] {
+            assert!(serde_json::from_str::<GuildId>(json).is_err(), "{json}");
+        }
     }
 }

@@ -21,14 +21,23 @@
 //! 5. Only then write `outbound` bytes: so no datagram meets a relay that has not heard of its
 //!    session.
 //!
-//! `docs/embedding.md` of the repository explains each step, and `examples/smallest_host.rs` is
-//! a whole host.
+//! [`embedding`] explains each step, and `examples/smallest_host.rs` is a whole host. Applications in
+//! Tokio take the crate `lvsp-tokio`, which has the sockets and the loop.
+//!
+//! # Features
+//!
+//! | feature | by default | |
+//! |---|---|---|
+//! | `tls` | yes | TLS inside the core's transport, by rustls |
+//! | `legacy-modes` | yes | the four xsalsa20 transport modes of old client libraries, where the configuration offers them |
+//! | `ring` | no | the AEAD modes by ring, several times faster than RustCrypto's portable code |
+//! | `record` | no | recording what a host feeds to the machines, and replaying it |
 #![forbid(unsafe_code)]
 
-/// The code of this page is compiled as the examples are.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/embedding.md")]
-mod embedding {}
+/// A page of the documentation: nothing is in it. Its code is compiled as the examples are.
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../embedding.md")]
+pub mod embedding {}
 
 pub mod client;
 pub mod command;

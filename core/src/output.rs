@@ -1,5 +1,6 @@
 //! What `Server` asks of its host.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use crate::ids::{ChannelId, ConnId, ControlId, GuildId, RelayId, UserId};
@@ -52,6 +53,8 @@ pub enum Event {
         plane: Plane,
         /// The connection.
         conn: ConnId,
+        /// Where it came from: its client, with port 0, if a trusted proxy named one.
+        peer: SocketAddr,
         /// Why it ended.
         reason: CloseReason,
     },
@@ -192,5 +195,11 @@ impl GoneReason {
             Self::NotRestated => "not_restated",
             Self::GraceEnded => "grace_ended",
         }
+    }
+}
+
+impl fmt::Display for GoneReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }

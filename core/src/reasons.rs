@@ -3,6 +3,8 @@
 //! A peer's mistake is one of these values, never a panic and never an error that the host has to
 //! handle. Hosts count and show them.
 
+use std::fmt;
+
 /// Declares an enumeration of reasons so that its list, its names and its count cannot drift apart.
 macro_rules! reasons {
     ($(#[$outer:meta])* $enum:ident { $($(#[$doc:meta])* $name:ident => $text:literal,)* }) => {
@@ -23,6 +25,12 @@ macro_rules! reasons {
                 match self {
                     $(Self::$name => $text,)*
                 }
+            }
+        }
+
+        impl fmt::Display for $enum {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
             }
         }
     };

@@ -256,7 +256,7 @@ impl ControlThread {
     fn admit(&mut self, now: Timestamp, mut stream: TcpStream, peer: SocketAddr, plane: Plane) {
         if plane == Plane::Control && !self.is_allowed(peer) {
             self.server.note_not_allowed();
-            return tracing::debug!(%peer, "not in one of the networks of control.allow");
+            return self.log.not_allowed(now, peer);
         }
         let conn = match self.server.handle_accept(now, plane, peer) {
             Ok(conn) => conn,
@@ -331,7 +331,7 @@ impl ControlThread {
                     self.push_stalled();
                 }
                 Output::Close { conn, .. } => self.forget(conn),
-                Output::Event(event) => self.log.event(clock::now(), &event),
+                Output::Event(event) => self.log.event(clock::now(), &event, &self.server),
             }
         }
     }

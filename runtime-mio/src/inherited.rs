@@ -25,7 +25,7 @@ const MEDIA: &str = "media";
 #[non_exhaustive]
 pub enum InheritError {
     /// The variables contradict each other or what is open.
-    #[error("sockets from the service manager: LISTEN_FDS and LISTEN_FDNAMES: {0}")]
+    #[error("sockets from the service manager: LISTEN_FDS and LISTEN_FDNAMES")]
     Variables(#[source] io::Error),
     /// A name that means nothing here.
     #[error(
@@ -68,7 +68,7 @@ pub enum InheritError {
         why: &'static str,
     },
     /// The operating system refused something.
-    #[error("sockets from the service manager: {0}")]
+    #[error("sockets from the service manager")]
     Io(#[from] io::Error),
     /// A socket could not be set up.
     #[error("sockets from the service manager")]

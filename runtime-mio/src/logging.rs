@@ -6,10 +6,13 @@
 
 use std::collections::HashMap;
 use std::mem::{self, Discriminant};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use lvsp_core::ids::ControlId;
 use lvsp_core::output::{Event, Plane};
 use lvsp_core::reasons::CloseReason;
+use lvsp_core::server::Server;
 use lvsp_core::time::Timestamp;
 
 /// From one line of a kind to the next.
@@ -20,6 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Log {
     /// By the variants of [`Event`] and reasons to close, of which there are few.
     kinds: HashMap<(Discriminant<Event>, Option<CloseReason>), Kind>,
+    not_allowed: Kind,
 }
 
 /// The lines of one kind.
@@ -30,12 +34,21 @@ struct Kind {
 }
 
 impl Log {
-    pub(crate) fn event(&mut self, now: Timestamp, event: &Event) {
+    pub(crate) fn event(&mut self, now: Timestamp, event: &Event, server: &Server) {
         if let Some(left_out) = self.admit(now, event) {
-            if left_out > 0 {
-                tracing::info!(left_out, "lines like the next one were left out");
-            }
-            line(event);
+            tell_left_out(left_out);
+            line(event, server);
+        }
+    }
+
+    /// A connection that is not taken, told like those that end.
+    pub(crate) fn not_allowed(&mut self, now: Timestamp, peer: SocketAddr) {
+        if let Some(left_out) = admit(&mut self.not_allowed, now) {
+            tell_left_out(left_out);
+            tracing::warn!(
+                %peer,
+                "a connection to control.listen from outside the networks of control.allow was refused"
+            );
         }
     }
 
@@ -45,12 +58,23 @@ impl Log {
             return Some(0);
         }
         let kind = self.kinds.entry((mem::discriminant(event), mistake(event))).or_default();
-        if now < kind.next {
-            kind.left_out += 1;
-            return None;
-        }
-        kind.next = now + INTERVAL;
-        Some(mem::take(&mut kind.left_out))
+        admit(kind, now)
+    }
+}
+
+/// Whether another line of this kind may be written, and how many were not since the last one.
+fn admit(kind: &mut Kind, now: Timestamp) -> Option<u64> {
+    if now < kind.next {
+        kind.left_out += 1;
+        return None;
+    }
+    kind.next = now + INTERVAL;
+    Some(mem::take(&mut kind.left_out))
+}
+
+fn tell_left_out(left_out: u64) {
+    if left_out > 0 {
+        tracing::info!(left_out, "lines like the next one were left out");
     }
 }
 
@@ -74,9 +98,18 @@ fn is_unlimited(event: &Event) -> bool {
     )
 }
 
-fn line(event: &Event) {
+/// Its name in the configuration.
+fn name_of(client: ControlId, server: &Server) -> String {
+    let found = server.control_views().find(|view| view.client == client);
+    found.map_or_else(|| client.0.to_string(), |view| view.name)
+}
+
+fn line(event: &Event, server: &Server) {
+    let name = |client: &ControlId| name_of(*client, server);
     match event {
-        Event::ConnectionClosed { plane, reason, .. } => connection_closed(*plane, *reason),
+        Event::ConnectionClosed { plane, peer, reason, .. } => {
+            connection_closed(*plane, *peer, *reason);
+        }
         Event::ProxyRefused { proxy, reason } => {
             tracing::warn!(%proxy, reason = reason.name(), "{}", refused_proxy(*reason));
         }
@@ -88,13 +121,15 @@ fn line(event: &Event) {
             );
         }
         Event::ControlConnected { client, resumed, .. } => {
-            tracing::info!(client = client.0, resumed, "chat server connected");
+            let view = server.control_views().find(|view| view.client == *client);
+            let peer = view.and_then(|view| view.peer).map(tracing::field::display);
+            tracing::info!(chat_server = name(client), peer, resumed, "chat server connected");
         }
         Event::ControlLost { client, .. } => {
-            tracing::warn!(client = client.0, "chat server lost; calls go on");
+            tracing::warn!(chat_server = name(client), "chat server lost; calls go on");
         }
         Event::ControlRefused { client, why } => {
-            tracing::warn!(client = client.0, %why, "control message refused");
+            tracing::warn!(chat_server = name(client), %why, "control message refused");
         }
         Event::ChannelUpdated { channel, bitrate, .. } => {
             tracing::debug!(%channel, bitrate, "channel updated");
@@ -108,7 +143,7 @@ fn line(event: &Event) {
         }
         Event::ControlUndecided { client } => {
             tracing::warn!(
-                client = client.0,
+                chat_server = name(client),
                 "a chat server waits for an answer that differs between the revisions of LVSP: set \
                  its revision in the configuration"
             );
@@ -127,20 +162,21 @@ fn line(event: &Event) {
     }
 }
 
-fn connection_closed(plane: Plane, reason: CloseReason) {
+fn connection_closed(plane: Plane, peer: SocketAddr, reason: CloseReason) {
     match (plane, reason) {
         (_, CloseReason::NotTls) => tracing::warn!(
-            key = plane_key(plane),
+            key = plane_key(plane), %peer,
             "a client spoke plain HTTP or something else to this TLS port; it has to use wss:// \
              or https://, or a proxy in front must speak TLS to it (or tls.off = true behind the \
              proxy)"
         ),
         (Plane::Control, CloseReason::AuthenticationFailed) => tracing::warn!(
+            %peer,
             "a chat server gave a wrong secret: it must be that of control.secret, \
              control.secret_file or its [[control.client]]"
         ),
         (Plane::Control | Plane::Gateway, reason) => {
-            tracing::debug!(?plane, ?reason, "connection closed");
+            tracing::debug!(?plane, %peer, %reason, "connection closed");
         }
     }
 }
@@ -169,7 +205,7 @@ const fn plane_key(plane: Plane) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lvsp_core::ids::{ChannelId, ConnId, ControlId};
+    use lvsp_core::ids::{ChannelId, ConnId};
     use lvsp_core::slab::Slab;
 
     use super::*;
@@ -192,13 +228,18 @@ mod tests {
         assert_eq!(log.admit(at(6_000), &lost), Some(1_000));
         assert_eq!(log.admit(at(7_000), &lost), Some(0));
         assert!((0..10).all(|_| log.admit(at(7_000), &detail) == Some(0)));
-        let closed =
-            |reason| Event::ConnectionClosed { plane: Plane::Control, conn: connection(), reason };
+        let peer = SocketAddr::from(([192, 0, 2, 7], 4_711));
+        let closed = |reason| Event::ConnectionClosed {
+            plane: Plane::Control,
+            conn: connection(),
+            peer,
+            reason,
+        };
         let (secret, tls) = (CloseReason::AuthenticationFailed, CloseReason::NotTls);
         assert_eq!(log.admit(at(7_000), &closed(secret)), Some(0));
         assert_eq!(log.admit(at(7_000), &closed(tls)), Some(0), "another mistake");
         assert_eq!(log.admit(at(7_000), &closed(secret)), None);
-        let peer = closed(CloseReason::PeerClosed);
-        assert!((0..10).all(|_| log.admit(at(7_000), &peer) == Some(0)));
+        let ended = closed(CloseReason::PeerClosed);
+        assert!((0..10).all(|_| log.admit(at(7_000), &ended) == Some(0)));
     }
 }

@@ -45,7 +45,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   lvsp-mio load --plain --members 100 --speakers 10
-  lvsp-mio load --control voice.example.org:6000 --ca ca.pem --secret-file load-secret
+  lvsp-mio load --name voice.example.org --ca ca.pem --secret-file load-secret
   lvsp-mio load --ca ca.pem --members 200 --saturate --server-pid 4711 --json")]
     Load(commands::load::Arguments),
     /// Say what is wrong with a configuration.

@@ -177,6 +177,9 @@ pub fn describe(file: &File, format: Format) -> String {
         }
         opening.lines(format, &mut text);
     }
+    if let Some(note) = elsewhere(file) {
+        text += &format!("{comment}{note}\n");
+    }
     if format == Format::Firewalld {
         text += "firewall-cmd --reload\n";
     }
@@ -189,6 +192,19 @@ pub fn describe(file: &File, format: Format) -> String {
         );
     }
     text
+}
+
+/// What to say where the configuration names loopback and clients come from outside: the addresses are
+/// those of socket units then, which this does not see.
+fn elsewhere(file: &File) -> Option<String> {
+    let public = file.media.public_ip.filter(|ip| !ip.is_loopback())?;
+    file.media.listen.ip().is_loopback().then(|| {
+        format!(
+            "But clients are told {public}, and media.listen is loopback: where systemd's socket units \
+             listen in its place, run this with their addresses, as in LVSP_GATEWAY__LISTEN=0.0.0.0:443 \
+             LVSP_MEDIA__LISTEN=0.0.0.0:50000 (`systemctl cat 'lvsp-mio-*.socket'` names them)"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -214,6 +230,17 @@ mod tests {
         assert!(text.contains("UDP 50000-50003: open from everywhere"), "{text}");
         let one = File { media: crate::config::MediaSection::default(), ..file() };
         assert!(describe(&one, Format::Text).contains("UDP 50000: nothing to open"));
+    }
+
+    #[test]
+    fn loopback_with_a_public_address_is_what_socket_units_leave() {
+        let mut file = File::default();
+        file.media.public_ip = Some([203, 0, 113, 7].into());
+        let text = describe(&file, Format::Text);
+        assert!(text.contains("socket units") && text.contains("LVSP_MEDIA__LISTEN="), "{text}");
+        assert!(describe(&file, Format::Nft).lines().all(|line| line.starts_with("# ")));
+        file.media.listen = "0.0.0.0:50000".parse().unwrap();
+        assert!(!describe(&file, Format::Text).contains("socket units"));
     }
 
     #[test]

@@ -45,7 +45,10 @@ fn the_table_of_closes_has_every_reason_with_its_codes() {
         let text = format!("{before}{MARK}{table}{END}{after}");
         return fs::write(path(METRICS), text).expect("the document can be written");
     }
-    assert!(found == table, "{METRICS} differs; UPDATE=1 cargo test --test docs writes it");
+    assert!(
+        found == table,
+        "{METRICS} differs; UPDATE=1 cargo test -p lvsp-mio --test docs writes it"
+    );
 }
 
 #[test]
@@ -60,7 +63,10 @@ fn the_table_of_figures_is_that_of_the_code() {
         let text = format!("{before}{MARK}{table}");
         return fs::write(path(METRICS), text).expect("the document can be written");
     }
-    assert!(found == table, "{METRICS} differs; UPDATE=1 cargo test --test docs writes it");
+    assert!(
+        found == table,
+        "{METRICS} differs; UPDATE=1 cargo test -p lvsp-mio --test docs writes it"
+    );
 }
 
 #[test]

@@ -65,7 +65,10 @@ fn every_line_is_json_and_none_holds_a_secret() {
     let key = key(&voice.heard);
     assert_eq!(key.len(), 32);
     drop((voice, chat));
-    server.wait_for_log("chat server lost");
+    for told in ["chat server connected", "chat server lost"] {
+        let line = server.wait_for_log(told);
+        assert!(line.contains(r#""chat_server":"default""#), "{line}");
+    }
     server.signal("TERM");
     server.wait_for_log("draining");
     server.signal("TERM");

@@ -129,10 +129,14 @@ fn a_wrong_secret() {
     assert!(!passed);
     assert_says(
         &said,
-        &["refuses the secret (close code 4001)", "-> give the secret that stands in"],
+        &[
+            "control    identify                 FAILED",
+            "refuses the secret (close code 4001)",
+            "-> give the secret that stands in",
+        ],
     );
     let line = server.wait_for_log("a chat server gave a wrong secret");
-    assert_says(&line, &["it must be that of control.secret"]);
+    assert_says(&line, &["it must be that of control.secret", "127.0.0.1:"]);
     assert!(!said.contains(SECRET) && !line.contains(SECRET));
 }
 

@@ -61,6 +61,22 @@ fn every_metric_is_on_the_grafana_dashboard() {
 }
 
 #[test]
+fn every_counter_of_the_core_is_a_figure() {
+    let (stats, figures) = (read("core/src/stats.rs"), read("runtime-mio/src/admin/metrics.rs"));
+    let words: BTreeSet<_> =
+        figures.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    for structure in ["RelayStats", "ServerStats"] {
+        let (_, body) = stats.split_once(&format!("pub struct {structure} {{")).expect("counters");
+        let (body, _) = body.split_once("\n}").expect("their end");
+        let fields = body.lines().filter_map(|line| line.trim().strip_prefix("pub "));
+        let fields: Vec<_> = fields.filter_map(|field| field.split(':').next()).collect();
+        assert!(fields.len() > 10, "{structure}: {fields:?}");
+        let left_out: Vec<_> = fields.iter().filter(|field| !words.contains(*field)).collect();
+        assert!(left_out.is_empty(), "{structure}: admin/metrics.rs leaves out {left_out:?}");
+    }
+}
+
+#[test]
 fn every_panel_has_a_unit_a_description_and_the_chosen_data_source() {
     let dashboard = dashboard();
     let variables = dashboard["templating"]["list"].as_array().expect("variables");

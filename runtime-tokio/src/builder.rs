@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lvsp_core::config::{Config, ConfigError};
+use lvsp_core::config::{Config, ConfigError, ControlClient};
+use lvsp_core::crypto::auth::ControlSecret;
+use lvsp_core::entropy::Entropy;
 use lvsp_core::ids::RelayId;
 use lvsp_core::output::Plane;
 use lvsp_core::record::{RecordedRelay, RecordedServer};
@@ -76,6 +78,16 @@ macro_rules! sources {
             }
         }
 
+        impl $source {
+            /// The address that is to be bound.
+            const fn address(&self) -> Option<SocketAddr> {
+                match self {
+                    Self::Address(address) => Some(*address),
+                    Self::Std(_) | Self::Tokio(_) => None,
+                }
+            }
+        }
+
         impl From<$tokio> for $source {
             fn from(socket: $tokio) -> Self {
                 Self::Tokio(socket)
@@ -140,16 +152,24 @@ pub enum BuildError {
     /// What is inside TLS cannot be replayed.
     #[error("a recording needs plain TCP: give either a certificate or a folder for recordings")]
     RecordedTls,
+    /// A listener for chat servers, and none that could identify.
+    #[error(
+        "Builder::control was called and the configuration names no chat server: add one to \
+         Config::control_clients, or give orders by the Handle alone"
+    )]
+    NoChatServer,
     /// A socket could not be bound or watched.
-    #[error("the {what} socket cannot be used: {source}")]
+    #[error("cannot listen for {what}{}", at(*address))]
     Socket {
         /// Which: `control`, `gateway` or `media`.
         what: &'static str,
+        /// The address that was to be bound; `None` for a socket that was bound already.
+        address: Option<SocketAddr>,
         /// What the operating system said.
         source: io::Error,
     },
     /// A recording could not be begun.
-    #[error("cannot record into {}: {source}", path.display())]
+    #[error("cannot record into {}", path.display())]
     Record {
         /// The folder.
         path: PathBuf,
@@ -159,6 +179,10 @@ pub enum BuildError {
     /// The core refused the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+}
+
+fn at(address: Option<SocketAddr>) -> String {
+    address.map_or_else(String::new, |address| format!(" at {address}"))
 }
 
 /// Puts a [`Server`] together. The front page of the crate has an example.
@@ -179,9 +203,11 @@ pub struct Builder {
 impl Builder {
     /// Begins with what the core is told.
     ///
-    /// Two things are filled in by [`Self::bind`] where they are left open: an empty
-    /// `gateway_endpoint` becomes the gateway listener's own address, and a relay address with
-    /// port 0 gets the port of its media socket. `media.loopback` follows from the media sockets.
+    /// Three things are filled in by [`Self::bind`] where they are left open: an empty
+    /// `gateway_endpoint` becomes the gateway listener's own address, a relay address with port 0 gets
+    /// the port of its media socket, and where `control_clients` is empty and no chat server can
+    /// connect, the channels belong to a client called `application`. `media.loopback` follows from the
+    /// media sockets.
     pub const fn new(config: Config) -> Self {
         Self {
             config,
@@ -265,16 +291,22 @@ impl Builder {
         if self.tls.is_some() && self.record.is_some() {
             return Err(BuildError::RecordedTls);
         }
-        let control = self.control.take().map(|listen| named("control", listen.open()));
-        let control = control.transpose()?;
-        let gateway = self.gateway.take().ok_or(BuildError::NoGateway)?;
-        let gateway = named("gateway", gateway.open())?;
-        let media = self.media.drain(..).map(|receive| named("media", receive.open()));
+        if self.control.is_some() && self.config.control_clients.is_empty() {
+            return Err(BuildError::NoChatServer);
+        }
+        let listen = |what, listen: Listen| named(what, listen.address(), listen.open());
+        let control = self.control.take().map(|control| listen("control", control)).transpose()?;
+        let gateway = listen("gateway", self.gateway.take().ok_or(BuildError::NoGateway)?)?;
+        let media = self.media.drain(..).map(|receive| {
+            let address = receive.address();
+            named("media", address, receive.open())
+        });
         let media = media.collect::<Result<Vec<_>, _>>()?;
+        let bound = control.as_ref().map(TcpListener::local_addr).transpose();
         let addresses = Addresses {
-            control: named("control", control.as_ref().map(TcpListener::local_addr).transpose())?,
-            gateway: named("gateway", gateway.local_addr())?,
-            media: named("media", media.iter().map(UdpSocket::local_addr).collect())?,
+            control: named("control", None, bound)?,
+            gateway: named("gateway", None, gateway.local_addr())?,
+            media: named("media", None, media.iter().map(UdpSocket::local_addr).collect())?,
         };
         self.fill_in(&addresses);
         let listeners = control.map(|listener| (listener, Plane::Control)).into_iter();
@@ -284,6 +316,10 @@ impl Builder {
 
     /// Fills in what the configuration left open.
     fn fill_in(&mut self, addresses: &Addresses) {
+        if self.config.control_clients.is_empty() {
+            let client = ControlClient::new("application".to_owned(), unknown_secret());
+            self.config.control_clients.push(client);
+        }
         if self.config.gateway_endpoint.is_empty() {
             self.config.gateway_endpoint = addresses.gateway.to_string();
         }
@@ -345,6 +381,7 @@ impl Builder {
             events: events.downgrade(),
             relays: questions,
             addresses,
+            clock,
         };
         let control = Control::new(control::Parts {
             server,
@@ -361,6 +398,17 @@ impl Builder {
     }
 }
 
-fn named<T>(what: &'static str, result: io::Result<T>) -> Result<T, BuildError> {
-    result.map_err(|source| BuildError::Socket { what, source })
+fn named<T>(
+    what: &'static str,
+    address: Option<SocketAddr>,
+    result: io::Result<T>,
+) -> Result<T, BuildError> {
+    result.map_err(|source| BuildError::Socket { what, address, source })
+}
+
+/// One that is told to nobody: whoever has it gives orders in process.
+fn unknown_secret() -> ControlSecret {
+    let entropy: &mut (dyn Entropy + Send) = &mut OsEntropy;
+    #[expect(clippy::expect_used, reason = "64 digits are more than the 32 bytes it must have")]
+    ControlSecret::new(entropy.hex::<32>()).expect("long enough")
 }

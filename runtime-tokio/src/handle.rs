@@ -4,18 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lvsp_core::command::{Command, Target};
+use lvsp_core::command::{Command, Secret, Target, VoiceFlagsUpdate, VoiceInfo};
+use lvsp_core::config::ForeignUdp;
+use lvsp_core::explain::{self, Explanation, Facts};
 use lvsp_core::ids::{ChannelId, ControlId, GuildId, UserId};
+use lvsp_core::media::inspect::LegView;
 use lvsp_core::output::Event;
 use lvsp_core::reasons::Refused;
 use lvsp_core::record::RecordedServer;
+use lvsp_core::server::MemberView;
 use lvsp_core::stats::{Census, RelayStats};
 use lvsp_core::time::Timestamp;
 use lvsp_core::transport::TlsIdentity;
-use lvsp_core::wire::lvsp::{VoiceFlagsUpdate, VoiceInfo};
-use lvsp_core::wire::secret::Secret;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::media::Question;
 use crate::ready::ReadyList;
 
@@ -28,7 +31,14 @@ pub enum HandleError {
     Ended,
     /// The server refused; nothing changed.
     #[error("refused: {0}")]
-    Refused(#[from] Refused),
+    Refused(Refused),
+}
+
+// By hand, as its text has the other one's: as a source it would be told twice.
+impl From<Refused> for HandleError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 /// Everything that places a user in a channel.
@@ -123,6 +133,7 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::WeakSender<Event>,
     pub(crate) relays: Vec<mpsc::Sender<Question>>,
     pub(crate) addresses: Addresses,
+    pub(crate) clock: Clock,
 }
 
 /// Where a server listens.
@@ -249,8 +260,9 @@ impl Handle {
 
     // --- news ---
 
-    /// Events from now on. At most `Builder::event_queue` of them wait for a subscriber; one who is
-    /// slower than that misses the oldest, is told how many, and keeps nobody waiting.
+    /// Events from now on, of all chat servers of the configuration. At most `Builder::event_queue` of
+    /// them wait for a subscriber; one who is slower than that misses the oldest, is told how many,
+    /// and keeps nobody waiting.
     ///
     /// # Errors
     /// When the server has ended.
@@ -267,11 +279,47 @@ impl Handle {
         let (census, health) = self.ask(Request::Census).await?;
         let mut relays = Vec::new();
         for relay in &self.shared.relays {
-            let (reply, answer) = oneshot::channel();
-            relay.send(reply).await.map_err(|_| HandleError::Ended)?;
-            relays.push(answer.await.map_err(|_| HandleError::Ended)?);
+            relays.push(ask_relay(relay, Question::Figures).await?);
         }
         Ok(Stats { census, health, relays })
+    }
+
+    /// Why one member does not hear another, step by step, in words; `None` when one of the targets
+    /// does not name exactly one voice state. The first step that is `Some(false)` is the answer.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub async fn explain(
+        &self,
+        speaker: Target,
+        listener: Target,
+    ) -> Result<Option<Explanation>, HandleError> {
+        let client = self.client;
+        let asked = |reply| Request::Pair { client, speaker, listener, reply };
+        let Some((speaker, listener, foreign_udp)) = self.ask(asked).await? else {
+            return Ok(None);
+        };
+        let (speaker_leg, _) = self.leg(&speaker).await?;
+        let (listener_leg, listener_relay_behind) = self.leg(&listener).await?;
+        let facts = Facts {
+            now: self.shared.clock.now(),
+            speaker: &speaker,
+            speaker_leg: speaker_leg.as_ref(),
+            listener: &listener,
+            listener_leg: listener_leg.as_ref(),
+            listener_relay_behind,
+            foreign_udp,
+        };
+        Ok(Some(explain::explain(&facts)))
+    }
+
+    /// What a member's relay knows of its leg, and whether the relay is behind.
+    async fn leg(&self, member: &MemberView) -> Result<(Option<LegView>, bool), HandleError> {
+        let Some(session) = &member.session else { return Ok((None, false)) };
+        let Some(relay) = self.shared.relays.get(usize::from(session.relay.0)) else {
+            return Ok((None, false));
+        };
+        ask_relay(relay, |reply| Question::Leg(session.leg, reply)).await
     }
 
     /// The voice state that a target names, if it names exactly one.
@@ -297,6 +345,15 @@ impl Handle {
     }
 }
 
+async fn ask_relay<T>(
+    relay: &mpsc::Sender<Question>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Result<T, HandleError> {
+    let (reply, answer) = oneshot::channel();
+    relay.send(question(reply)).await.map_err(|_| HandleError::Ended)?;
+    answer.await.map_err(|_| HandleError::Ended)
+}
+
 /// What may be asked at any time, however much is waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
@@ -320,6 +377,9 @@ impl Signals {
     }
 }
 
+/// Two members, and what an address gets that a gateway connection does not vouch for.
+type Pair = (MemberView, MemberView, ForeignUdp);
+
 /// What the application asks of the control task.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -337,6 +397,12 @@ pub(crate) enum Request {
         client: ControlId,
         target: Target,
         reply: oneshot::Sender<Option<VoiceInfo>>,
+    },
+    Pair {
+        client: ControlId,
+        speaker: Target,
+        listener: Target,
+        reply: oneshot::Sender<Option<Pair>>,
     },
     Census(oneshot::Sender<(Census, f32)>),
     Tls(TlsIdentity),
@@ -356,6 +422,13 @@ impl Request {
             Self::VoiceState { client, target, reply } => {
                 let _ = reply.send(server.voice_state(client, &target));
             }
+            Self::Pair { client, speaker, listener, reply } => {
+                let member = |target: &Target| server.member_view_of(client, target);
+                let pair = member(&speaker).zip(member(&listener));
+                let foreign_udp = server.foreign_udp();
+                let _ =
+                    reply.send(pair.map(|(speaker, listener)| (speaker, listener, foreign_udp)));
+            }
             Self::Census(reply) => {
                 let _ = reply.send((server.census(), server.health()));
             }
@@ -374,6 +447,7 @@ fn place(
     let Placement { user, channel, guild, session_id, token, flags } = placement;
     let command = Command::Place { user, channel, guild, session_id, token, flags };
     server.handle_command(now, client, command)?;
-    let target = Target { user: Some(user), channel: Some(channel), ..Target::default() };
-    server.voice_state(client, &target).ok_or(Refused::Unknown("voice state"))
+    server
+        .voice_state(client, &Target::member(channel, user))
+        .ok_or(Refused::Unknown("voice state"))
 }

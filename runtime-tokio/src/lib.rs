@@ -5,24 +5,20 @@
 //! this crate: a line that mentions an opcode belongs into the core.
 //!
 //! ```
-//! use lvsp_core::config::{Config, ControlClient};
-//! use lvsp_core::crypto::auth::ControlSecret;
-//! use lvsp_core::ids::{ChannelId, UserId};
+//! use lvsp_tokio::lvsp_core::config::Config;
+//! use lvsp_tokio::lvsp_core::ids::{ChannelId, UserId};
 //! use lvsp_tokio::{Builder, Placement};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let secret = ControlSecret::new("at least thirty-two random bytes".to_owned())?;
-//! let config = Config {
-//!     control_clients: vec![ControlClient::new("default".to_owned(), secret)],
-//!     // Port 0: the port that the socket gets. A real server names its public address.
-//!     ..Config::new(String::new(), vec!["127.0.0.1:0".parse()?])
-//! };
+//! // What voice clients are told. Left open here: a real server names its endpoint, as in
+//! // "voice.example.org:443", and its public address.
+//! let config = Config::new(String::new(), vec!["127.0.0.1:0".parse()?]);
 //! let any: std::net::SocketAddr = "127.0.0.1:0".parse()?;
 //! let (server, handle) = Builder::new(config).gateway(any).media(any).bind()?;
 //! let server = tokio::spawn(server.run());
 //!
-//! let (user, channel) = (UserId::new(1).unwrap(), ChannelId::new(2).unwrap());
+//! let (user, channel) = (UserId::try_from(1)?, ChannelId::try_from(2)?);
 //! let ticket = handle.place(Placement::new(user, channel)).await?;
 //! assert!(ticket.token.is_some() && ticket.endpoint.is_some(), "what the client needs");
 //!
@@ -31,6 +27,18 @@
 //! server.await?;
 //! # Ok(()) }) }
 //! ```
+//!
+//! Chat servers connect where [`Builder::control`] says, each with a secret of
+//! [`Config::control_clients`](lvsp_core::config::Config::control_clients). Client libraries speak TLS
+//! alone: [`Builder::tls`]. [`Handle::explain`] says why one member does not hear another. The core is
+//! [re-exported](lvsp_core), so that an application needs no dependency on it.
+//!
+//! # Features
+//!
+//! | feature | by default | |
+//! |---|---|---|
+//! | `tls` | yes | TLS on both listeners, by rustls |
+//! | `legacy-modes` | yes | the xsalsa20 transport modes of old client libraries, where the configuration offers them |
 //!
 //! # What is bounded
 //!
@@ -45,6 +53,11 @@
 //! The futures hold everything and spawn nothing. Dropping one closes its sockets; clients see
 //! broken connections. [`Handle::shutdown`] says goodbye to them first.
 #![forbid(unsafe_code)]
+
+/// Its code is compiled as the examples are.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod builder;
 mod clock;

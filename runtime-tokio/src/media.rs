@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lvsp_core::ids::RelayId;
+use lvsp_core::ids::{LegId, RelayId};
 use lvsp_core::media::command::{RelayCommand, RelayEvent};
+use lvsp_core::media::inspect::LegView;
 use lvsp_core::media::{Coalescer, Flights, Forwarding, Handovers, Outbox};
 use lvsp_core::record::RecordedRelay;
 use lvsp_core::time::Timestamp;
@@ -41,8 +42,14 @@ const QUESTIONS: usize = 16;
 /// An event that found the queue full is tried again after this long.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// A question about a relay.
-pub(crate) type Question = oneshot::Sender<RelayFigures>;
+/// A question about a relay, and who is to be answered.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// What it has done so far.
+    Figures(oneshot::Sender<RelayFigures>),
+    /// What it knows of a leg, and whether it is behind.
+    Leg(LegId, oneshot::Sender<(Option<LegView>, bool)>),
+}
 
 /// What serves one relay; a future that ends with the [`Control`](crate::Control) of its server.
 #[must_use = "nobody is served before it is polled"]
@@ -323,9 +330,17 @@ impl Media {
     fn answer(&mut self, cx: &mut Context<'_>) -> bool {
         for _ in 0..QUESTIONS {
             let Poll::Ready(Some(question)) = self.questions.poll_recv(cx) else { return false };
-            let (stats, legs) = (self.relay.stats().clone(), self.relay.leg_count());
             // Who asked may have given up.
-            let _ = question.send(RelayFigures { stats, legs });
+            match question {
+                Question::Figures(reply) => {
+                    let (stats, legs) = (self.relay.stats().clone(), self.relay.leg_count());
+                    let _ = reply.send(RelayFigures { stats, legs });
+                }
+                Question::Leg(leg, reply) => {
+                    let behind = self.relay.is_behind(self.clock.now());
+                    let _ = reply.send((self.relay.leg_view(leg), behind));
+                }
+            }
         }
         true
     }

@@ -39,6 +39,10 @@ fn what_a_host_moves_between_threads_can_be_moved() {
     moves::<(Config, Command, Output, Event, RelayCommand, RelayEvent)>();
     moves::<(TransmitBatch, Outbox, Transport, TlsIdentity, TlsTrust)>();
     moves::<(ChatServer, VoiceClient)>();
+    moves::<(lvsp_tokio::Server, lvsp_tokio::Control, lvsp_tokio::Media, lvsp_tokio::Subscription)>(
+    );
+    const fn is_shared<T: Clone + Send + Sync + 'static>() {}
+    is_shared::<lvsp_tokio::Handle>();
 }
 
 #[test]
@@ -55,6 +59,25 @@ fn every_error_can_be_passed_on() {
     is_error::<lvsp_tokio::BuildError>();
     is_error::<lvsp_tokio::HandleError>();
     is_error::<lvsp_mio::BindError>();
+    is_error::<lvsp_core::ids::InvalidId>();
+}
+
+/// Or a chain of causes, as `anyhow` and others print it, tells it again.
+#[test]
+fn no_error_tells_what_its_source_tells() {
+    let io = || std::io::Error::other("the cause");
+    let corrupt = Corrupt { at: 7, what: "the cause" };
+    let errors: [Box<dyn Error>; 5] = [
+        Box::new(lvsp_tokio::BuildError::Socket { what: "media", address: None, source: io() }),
+        Box::new(lvsp_tokio::BuildError::Record { path: PathBuf::new(), source: io() }),
+        Box::new(lvsp_tokio::HandleError::from(Refused::Draining)),
+        Box::new(ReplayError::from(corrupt)),
+        Box::new(lvsp_mio::InheritError::from(io())),
+    ];
+    for error in errors {
+        let source = error.source().map(ToString::to_string);
+        assert!(source.is_none_or(|source| !error.to_string().contains(&source)), "{error}");
+    }
 }
 
 #[test]

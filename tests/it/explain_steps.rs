@@ -17,6 +17,7 @@ use crate::lifecycle::AES;
 use crate::people::{CHANNEL, OTHER_CHANNEL, Voice, chat_server, gateway, identify, join, place};
 use crate::people::{resume, select};
 use crate::spread;
+use crate::trace::root;
 use crate::world::{PeerId, World};
 
 const LATENCY: Duration = Duration::from_millis(100);
@@ -206,6 +207,10 @@ fn every_step_can_be_the_one_that_fails() {
     let steps: Vec<_> = explained.steps.iter().map(|step| step.name).collect();
     let cases: Vec<_> = CASES.iter().map(|(step, ..)| *step).collect();
     assert_eq!(cases, steps);
+    let manual = std::fs::read_to_string(root().join("docs/operating.md")).expect("the manual");
+    let untold: Vec<_> =
+        steps.iter().filter(|step| !manual.contains(&format!("\n| `{step}` | "))).collect();
+    assert!(untold.is_empty(), "docs/operating.md has no row for {untold:?}");
 }
 
 #[test]

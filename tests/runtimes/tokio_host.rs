@@ -41,11 +41,15 @@ struct Host {
 
 impl Host {
     fn start(change: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::start_with(config(), change)
+    }
+
+    fn start_with(config: Config, change: impl FnOnce(Builder) -> Builder) -> Self {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let (server, handle) = {
             let _inside = runtime.enter();
-            change(Builder::new(config()).gateway(ANY).media(ANY)).bind().unwrap()
+            change(Builder::new(config).gateway(ANY).media(ANY)).bind().unwrap()
         };
         let server = runtime.spawn(server.run());
         Self { runtime, handle, server }
@@ -399,6 +403,14 @@ fn what_is_missing_or_contradictory_is_named() {
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(error, BuildError::Socket { what: "gateway", .. }), "{error}");
+    let address = taken.local_addr().unwrap();
+    assert_eq!(error.to_string(), format!("cannot listen for gateway at {address}"));
+    let nobody = Config { control_clients: Vec::new(), ..config() };
+    assert_eq!(
+        refused(Builder::new(nobody).control(ANY).media(ANY).gateway(ANY)),
+        "Builder::control was called and the configuration names no chat server: add one to \
+         Config::control_clients, or give orders by the Handle alone"
+    );
     // A listener of the application's own is as good.
     Builder::new(config()).media(ANY).gateway(taken).bind().map(|_| ()).unwrap();
     let identity = lvsp_mio::development::certificate().unwrap().identity;
@@ -409,5 +421,40 @@ fn what_is_missing_or_contradictory_is_named() {
         "a recording needs plain TCP: give either a certificate or a folder for recordings"
     );
     let nowhere = Builder::new(config()).media(ANY).gateway(ANY).record("/nowhere");
-    assert!(refused(nowhere).starts_with("cannot record into /nowhere: "));
+    assert_eq!(refused(nowhere), "cannot record into /nowhere");
+}
+
+#[test]
+fn an_application_without_chat_servers_names_none_and_is_told_why_nobody_hears() {
+    let host = Host::start_with(Config { control_clients: Vec::new(), ..config() }, |b| b);
+    let why = |speaker, listener| {
+        let targets =
+            [speaker, listener].map(|number| Target::member(channel(CHANNEL), user(number)));
+        let [speaker, listener] = targets;
+        host.runtime.block_on(host.handle.explain(speaker, listener)).unwrap()
+    };
+    assert!(why(ANN, BOB).is_none(), "nobody is there");
+    host.place(BOB);
+    let mut ann = host.join(ANN);
+    let explained = why(ANN, BOB).unwrap();
+    assert!(explained.summary.starts_with("Not heard (listener session)"), "{}", explained.summary);
+    let mut bob = host.join(BOB);
+    wait_for("both to be heard", || {
+        ann.role.send_frame(b"a frame");
+        ann.step();
+        bob.step();
+        why(ANN, BOB).unwrap().audible.then_some(())
+    });
+    let muted = VoiceFlagsUpdate { mute: Some(true), ..VoiceFlagsUpdate::default() };
+    let target = Target::member(channel(CHANNEL), user(ANN));
+    host.runtime.block_on(host.handle.set_flags(target, muted)).unwrap();
+    let explained = why(ANN, BOB).unwrap();
+    assert!(explained.summary.starts_with("Not heard (mute)"), "{}", explained.summary);
+    // Another chat server's application sees nothing of it.
+    let other = host.handle.for_client(ControlId(1));
+    let targets = [ANN, BOB].map(|number| Target::member(channel(CHANNEL), user(number)));
+    let [speaker, listener] = targets;
+    assert!(host.runtime.block_on(other.explain(speaker, listener)).unwrap().is_none());
+    host.handle.stop();
+    host.ends();
 }

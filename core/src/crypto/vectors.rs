@@ -58,7 +58,7 @@ struct MustFail {
 }
 
 fn vectors() -> Vectors {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/rtp.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/rtp.json");
     let text = std::fs::read_to_string(path).expect("tests/vectors/rtp.json is in the tree");
     serde_json::from_str(&text).expect("tests/vectors/rtp.json is what the generator wrote")
 }

@@ -39,7 +39,7 @@ pub enum ReplayError {
     Version(u8),
     /// It is damaged.
     #[error("this recording is {0}")]
-    Corrupt(#[from] Corrupt),
+    Corrupt(Corrupt),
     /// The machine cannot be made again.
     #[error("the machine of this recording cannot be made: {0}")]
     Setup(String),
@@ -54,6 +54,13 @@ pub enum ReplayError {
         /// How many inputs there were before.
         inputs: usize,
     },
+}
+
+// By hand, as its text has the other one's: as a source it would be told twice.
+impl From<Corrupt> for ReplayError {
+    fn from(error: Corrupt) -> Self {
+        Self::Corrupt(error)
+    }
 }
 
 /// Feeds a recording to a new machine and compares what it answers.

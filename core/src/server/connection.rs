@@ -440,8 +440,8 @@ impl Server {
         for timer in Timer::of_conn(conn) {
             self.timers.clear(timer);
         }
-        let plane = connection.plane;
-        self.event(Event::ConnectionClosed { plane, conn, reason });
+        let (plane, peer) = (connection.plane, connection.client().unwrap_or(connection.peer));
+        self.event(Event::ConnectionClosed { plane, conn, peer, reason });
         if let Some(how) = how {
             self.outputs.push_back(Output::Close { conn, how });
         }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use super::Server;
 use super::connection::Connection;
 use super::membership::{Member, Room};
+use crate::command::Target;
 use crate::config::{ForeignUdp, Revision};
 use crate::ids::{
     ChannelId, ControlId, GuildId, LegId, MemberId, RelayId, RelaySet, RoomId, Ssrc, UserId,
@@ -197,6 +198,12 @@ impl Server {
     #[must_use]
     pub fn member_view(&self, id: MemberId) -> Option<MemberView> {
         self.view(id, self.membership.member(id)?)
+    }
+
+    /// The member whom a chat server means, if it means exactly one.
+    #[must_use]
+    pub fn member_view_of(&self, client: ControlId, target: &Target) -> Option<MemberView> {
+        self.member_view(self.find_one(client, target)?)
     }
 
     /// What everything that grows is bounded by.

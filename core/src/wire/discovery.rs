@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn vectors() -> Value {
-        serde_json::from_str(include_str!("../../../tests/vectors/discovery.json")).unwrap()
+        serde_json::from_str(include_str!("../../vectors/discovery.json")).unwrap()
     }
 
     fn bytes(value: &Value) -> Vec<u8> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::ids::{ChannelId, GuildId, UserId};
+use crate::ids::{self, ChannelId, GuildId, UserId};
 use crate::reasons::CloseReason;
 use crate::wire::secret::Secret;
 
@@ -334,8 +334,7 @@ pub(crate) fn parse_id(text: &str) -> Option<u64> {
         Some(rest) => rest.strip_suffix('"')?,
         None => text,
     };
-    let plain = (1..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+    ids::digits(digits)
 }
 
 type Fields<'a> = SmallVec<[(&'static str, &'a RawValue); 8]>;

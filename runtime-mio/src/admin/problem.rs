@@ -34,8 +34,8 @@ pub(super) enum Problem {
         why: &'static str,
     },
     #[error(
-        "there is no member {0:?}: it has left or moved since, or never was; /v1/members has the \
-         ids"
+        "there is no member {0:?}: it has left or moved since, or never was, or is a user in several \
+         channels; /v1/members has the ids"
     )]
     Member(String),
     #[error("the member's voice client has not identified, so that there is nothing to record")]

@@ -9,8 +9,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use lvsp_core::command::Target;
 use lvsp_core::explain::{Facts, explain};
-use lvsp_core::ids::{ChannelId, MemberId};
+use lvsp_core::ids::{ChannelId, MemberId, UserId};
+use lvsp_core::server::{MemberView, Server};
 use serde::Deserialize;
 
 use super::Plane;
@@ -163,9 +165,8 @@ async fn explanation(
     let Query(OfExplanation { speaker, listener }) = query?;
     let [speaker, listener] = [("speaker", speaker), ("listener", listener)].map(named);
     let ((speaker, from), (listener, to)) = (speaker?, listener?);
-    let asked = observer.control(move |server| {
-        (server.member_view(from), server.member_view(to), server.foreign_udp())
-    });
+    let asked =
+        observer.control(move |server| (from.find(server), to.find(server), server.foreign_udp()));
     let (speaker_view, listener_view, foreign_udp) = asked.await?;
     let views = vec![
         speaker_view.ok_or(Problem::Member(speaker))?,
@@ -190,12 +191,36 @@ async fn explanation(
     Ok(Json(explain(&facts).into()))
 }
 
-/// A member's id, as it was written and as it is.
-fn named((what, given): (&'static str, Option<String>)) -> Result<(String, MemberId), Problem> {
-    let why = "the id of a member is needed, as /v1/members gives it";
+/// Who is asked about.
+#[derive(Clone, Copy)]
+enum Named {
+    /// By the id of a member.
+    Member(MemberId),
+    /// By the id of a user, who has to be a member once.
+    User(UserId),
+}
+
+impl Named {
+    fn find(self, server: &Server) -> Option<MemberView> {
+        let user = match self {
+            Self::Member(id) => return server.member_view(id),
+            Self::User(user) => user,
+        };
+        let target = Target { user: Some(user), ..Target::default() };
+        let clients = server.control_views().map(|view| view.client);
+        let mut found = clients.filter_map(|client| server.member_view_of(client, &target));
+        let first = found.next();
+        first.filter(|_| found.next().is_none())
+    }
+}
+
+/// Who is asked about, as it was written and what it means.
+fn named((what, given): (&'static str, Option<String>)) -> Result<(String, Named), Problem> {
+    let why = "the id of a member is needed, as /v1/members gives it, or that of a user";
     let given = given.unwrap_or_default();
-    match MemberId::parse(&given) {
-        Some(id) => Ok((given, id)),
+    let found = MemberId::parse(&given).map(Named::Member);
+    match found.or_else(|| given.parse().ok().map(Named::User)) {
+        Some(found) => Ok((given, found)),
         None if given.is_empty() => Err(Problem::Argument { what, given, why }),
         None => Err(Problem::Member(given)),
     }
@@ -229,7 +254,7 @@ async fn capture(
         },
     };
     let (given, member) = named(("id", Some(id)))?;
-    let view = observer.control(move |server| server.member_view(member)).await?;
+    let view = observer.control(move |server| member.find(server)).await?;
     let view = view.ok_or_else(|| Problem::Member(given.clone()))?;
     let session = view.session.ok_or(Problem::NoSession)?;
     let recorder = observer.record(session.relay, session.leg).ok_or(Problem::Recorders)?;

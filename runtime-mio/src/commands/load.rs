@@ -28,6 +28,10 @@ pub(crate) struct Arguments {
     /// A file that holds the server's control secret.
     #[arg(long, value_name = "FILE", env = "LVSP_CONTROL__SECRET_FILE")]
     secret_file: Option<PathBuf>,
+    /// The name that the certificate has to be for on the control connection, if not that of
+    /// --control.
+    #[arg(long, value_name = "HOST")]
+    name: Option<String>,
     /// The authority that signed the server's certificate, as PEM.
     #[arg(long, value_name = "FILE", required_unless_present = "plain")]
     ca: Option<PathBuf>,
@@ -111,6 +115,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     };
     let door = Door::find(&Entry {
         control: arguments.control.clone(),
+        name: arguments.name.clone(),
         secret: secret_of_environment(arguments.secret_file.as_deref()),
         secret_file: arguments.secret_file.clone(),
         ca: arguments.ca.clone(),

@@ -147,6 +147,13 @@ struct FirstStart {
     ca: PathBuf,
 }
 
+impl Drop for FirstStart {
+    /// The next start makes another one.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.ca);
+    }
+}
+
 /// A certificate and, if the environment names none, a secret.
 fn prepare_first_start(file: &mut File) -> Result<FirstStart> {
     let made = development::certificate()?;

@@ -183,7 +183,10 @@ pub fn examine(file: &File, progress: &Progress) -> Report {
             };
             let is_whole = done + 1 == looks.len();
             if !(is_whole && findings.iter().any(is_known)) {
-                finding.place = finding.place.or_else(|| file.places.where_is(&finding.about));
+                // The clock and the like stand in no file.
+                let is_of_file = finding.about.contains('.') || finding.about == "limits";
+                let place = || file.places.where_is(&finding.about).filter(|_| is_of_file);
+                finding.place = finding.place.or_else(place);
                 findings.push(finding);
             }
         }

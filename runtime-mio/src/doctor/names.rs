@@ -49,7 +49,8 @@ pub(super) fn look(file: &File) -> Vec<Finding> {
     let resolved = resolved.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>());
     let resolved = resolved.map_err(|error| error.to_string());
     let public = file.media.public_ip;
-    let right = public.or_else(|| file.likely_public_ip());
+    // One of the manual's example belongs to nobody, and must not come into a zone.
+    let right = public.filter(|ip| !ip.is_documentation()).or_else(|| file.likely_public_ip());
     findings.push(judge(&file.places, host, resolved, public, right));
     findings
 }
@@ -62,7 +63,7 @@ fn judge(
     public: Option<Ipv4Addr>,
     right: Option<Ipv4Addr>,
 ) -> Finding {
-    let right = right.unwrap_or(Ipv4Addr::LOCALHOST);
+    let right = right.map_or_else(|| "...".to_owned(), |right| right.to_string());
     let record = Change::zone(format!("{host}. 300 IN A {right}"));
     let addresses = match resolved {
         Ok(addresses) => addresses,
@@ -110,6 +111,16 @@ mod tests {
         let nowhere = judge(Err("unknown".to_owned()));
         assert_eq!(nowhere.severity, Severity::Error);
         assert_eq!(nowhere.changes[0].lines(), ["a.test. 300 IN A 8.8.4.4"]);
+    }
+
+    #[test]
+    fn the_address_of_the_example_is_proposed_for_no_zone() {
+        let mut file = File::default();
+        file.gateway.endpoint = Some("nowhere.invalid:8443".to_owned());
+        file.media.public_ip = Some(Ipv4Addr::new(203, 0, 113, 7));
+        let finding = look(&file).remove(0);
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(!finding.changes[0].lines()[0].contains("203.0.113.7"), "{finding:?}");
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn ending(door: &Door, code: Option<u16>, failure: Option<CloseReason>) -> Strin
         (Some(code), _) => format!("the server at {control} closed with code {code}"),
         (None, Some(CloseReason::TlsFailed)) => format!(
             "the certificate of {control} is not trusted: --ca must be the authority that signed \
-             it, and it must be for {host:?}, as --control names the server"
+             it, and it must be for {host:?}: --name gives another name than that of --control"
         ),
         (None, Some(reason)) => format!(
             "no control connection to {control}: {}; does this port speak TLS (--ca) or not \

@@ -14,6 +14,8 @@ use crate::entry::{resolve, secret, trust};
 pub struct Entry {
     /// `control.listen` of the server, as `host:port`.
     pub control: String,
+    /// The name that the certificate of the control listener has to be for, if not that host.
+    pub name: Option<String>,
     /// The control secret, or...
     pub secret: Option<String>,
     /// ... a file that holds it.
@@ -43,7 +45,7 @@ impl Door {
             .with_context(|| format!("--control {}: not a server's host:port", entry.control))?;
         let secret = secret(entry.secret.clone(), entry.secret_file.as_deref())?;
         let trust = entry.ca.as_deref().map(trust).transpose()?;
-        Ok(Self { control, host, secret, trust })
+        Ok(Self { control, host: entry.name.clone().unwrap_or(host), secret, trust })
     }
 
     /// What to trust, and the name of a server at `host`.
@@ -58,7 +60,8 @@ mod tests {
 
     fn entry() -> Entry {
         let secret = Some("x".repeat(32));
-        Entry { control: "127.0.0.1:6000".to_owned(), secret, secret_file: None, ca: None }
+        let control = "127.0.0.1:6000".to_owned();
+        Entry { control, name: None, secret, secret_file: None, ca: None }
     }
 
     #[test]
@@ -68,6 +71,8 @@ mod tests {
         assert!(door.tls("a").is_none());
         let door = Door::find(&Entry { control: "[::1]:7".to_owned(), ..entry() }).unwrap();
         assert_eq!(door.host, "::1");
+        let name = Some("voice.test".to_owned());
+        assert_eq!(Door::find(&Entry { name, ..entry() }).unwrap().host, "voice.test");
     }
 
     #[test]

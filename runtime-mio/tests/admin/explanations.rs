@@ -109,4 +109,8 @@ fn an_explanation_crosses_relays() {
     let steps = site.explain(10, 12)["steps"].as_array().unwrap().clone();
     let relays = steps.iter().find(|step| step["name"] == "relays").unwrap();
     assert!(relays["detail"].as_str().unwrap().contains("hands what the speaker says"), "{relays}");
+    // By the users' own ids as well.
+    let by_users = site.json("/v1/explain?speaker=10&listener=12");
+    let channel = steps.iter().position(|step| step["name"] == "channel").unwrap();
+    assert_eq!(by_users["steps"][channel], steps[channel], "{by_users}");
 }

@@ -25,6 +25,7 @@ fn what_makes_no_sense_is_refused_in_words() {
         (&format!("/v1/explain?speaker={id}"), 400, "listener"),
         (&format!("/v1/explain?speaker={id}&listener=99-0"), 404, "no member \"99-0\""),
         ("/v1/explain?speaker=me&listener=you", 404, "no member \"me\""),
+        ("/v1/explain?speaker=99&listener=98", 404, "no member \"99\""),
         ("/v1/members/99-0/capture", 404, "no member \"99-0\""),
         (&format!("/v1/members/{id}/capture"), 409, "has not identified"),
         (&format!("/v1/members/{id}/capture?seconds=61"), 400, "0 to 60"),

@@ -7,7 +7,10 @@
 //! | `PUT /rooms/{room}/members/{user}` | `{"guild": "3", "mute": false, "deaf": false}`, each optional | 200: what the voice client needs. A user in another room of the guild moves |
 //! | `PATCH /rooms/{room}/members/{user}` | `{"mute": true}` | 204 |
 //! | `DELETE /rooms/{room}/members/{user}` | | 204: removed |
+//! | `GET /rooms/{room}/why/{speaker}/{listener}` | | 200: why one does not hear the other, step by step |
 //! | `GET /stats` | | 200: figures |
+
+use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -15,9 +18,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use lvsp_tokio::lvsp_core::command::Target;
-use lvsp_tokio::lvsp_core::ids::{ChannelId, GuildId, UserId};
-use lvsp_tokio::lvsp_core::wire::lvsp::VoiceFlagsUpdate;
+use lvsp_tokio::lvsp_core::command::{Target, VoiceFlagsUpdate};
+use lvsp_tokio::lvsp_core::ids::{ChannelId, GuildId, InvalidId, UserId};
 use lvsp_tokio::{Handle, HandleError, Placement};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +29,7 @@ pub fn router(handle: Handle) -> Router {
     Router::new()
         .route("/rooms/{room}", put(set_room).delete(destroy_room))
         .route("/rooms/{room}/members/{user}", put(place).patch(set_flags).delete(remove))
+        .route("/rooms/{room}/why/{speaker}/{listener}", get(why))
         .route("/stats", get(stats))
         .with_state(handle)
 }
@@ -35,6 +38,8 @@ pub fn router(handle: Handle) -> Router {
 enum Refusal {
     /// The request makes no sense.
     BadRequest(String),
+    /// It is about somebody who is not there.
+    NotFound(String),
     /// The voice server said no, or is gone.
     Server(HandleError),
 }
@@ -49,6 +54,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, why) = match self {
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, why),
+            Self::NotFound(why) => (StatusCode::NOT_FOUND, why),
             Self::Server(error @ HandleError::Refused(_)) => {
                 (StatusCode::CONFLICT, error.to_string())
             }
@@ -61,14 +67,14 @@ impl IntoResponse for Refusal {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Room {
-    guild: Option<String>,
+    guild: Option<GuildId>,
     bitrate: Option<u32>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Member {
-    guild: Option<String>,
+    guild: Option<GuildId>,
     mute: Option<bool>,
     deaf: Option<bool>,
 }
@@ -87,22 +93,17 @@ fn parse<T: Default + DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::BadRequest(error.to_string()))
 }
 
-/// Ids are larger than JavaScript's numbers, hence texts.
-fn id<T>(what: &str, text: &str, make: impl Fn(u64) -> Option<T>) -> Result<T, Refusal> {
-    let id = text.parse().ok().and_then(make);
-    id.ok_or_else(|| Refusal::BadRequest(format!("{what} {text:?} is no id: 1 to 2^64 - 1")))
-}
-
-fn guild(text: Option<&String>) -> Result<Option<GuildId>, Refusal> {
-    text.map(|text| id("guild", text, GuildId::new)).transpose()
+fn id<T: FromStr<Err = InvalidId>>(what: &str, text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|why| Refusal::BadRequest(format!("{what} {text:?}: {why}")))
 }
 
 fn member(room: &str, user: &str) -> Result<(ChannelId, UserId), Refusal> {
-    Ok((id("room", room, ChannelId::new)?, id("user", user, UserId::new)?))
+    Ok((id("room", room)?, id("user", user)?))
 }
 
-fn target((channel, user): (ChannelId, UserId)) -> Target {
-    Target { user: Some(user), channel: Some(channel), ..Target::default() }
+fn target(room: &str, user: &str) -> Result<Target, Refusal> {
+    let (channel, user) = member(room, user)?;
+    Ok(Target::member(channel, user))
 }
 
 async fn set_room(
@@ -111,8 +112,7 @@ async fn set_room(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let said: Room = parse(&body)?;
-    let channel = id("room", &room, ChannelId::new)?;
-    handle.set_channel(channel, guild(said.guild.as_ref())?, said.bitrate).await?;
+    handle.set_channel(id("room", &room)?, said.guild, said.bitrate).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -120,7 +120,7 @@ async fn destroy_room(
     State(handle): State<Handle>,
     Path(room): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    handle.destroy_channel(id("room", &room, ChannelId::new)?).await?;
+    handle.destroy_channel(id("room", &room)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -131,8 +131,8 @@ async fn place(
 ) -> Result<Json<Value>, Refusal> {
     let said: Member = parse(&body)?;
     let (channel, user) = member(&room, &user)?;
-    let guild = guild(said.guild.as_ref())?;
-    let placement = Placement { guild, flags: said.flags(), ..Placement::new(user, channel) };
+    let (guild, flags) = (said.guild, said.flags());
+    let placement = Placement { guild, flags, ..Placement::new(user, channel) };
     let placed = handle.place(placement).await?;
     // A room without a guild stands for itself.
     let server = placed.guild_id.map_or_else(|| channel.as_u64(), GuildId::as_u64);
@@ -151,7 +151,7 @@ async fn set_flags(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let said: Member = parse(&body)?;
-    handle.set_flags(target(member(&room, &user)?), said.flags()).await?;
+    handle.set_flags(target(&room, &user)?, said.flags()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,8 +159,20 @@ async fn remove(
     State(handle): State<Handle>,
     Path((room, user)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
-    handle.remove(target(member(&room, &user)?)).await?;
+    handle.remove(target(&room, &user)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn why(
+    State(handle): State<Handle>,
+    Path((room, speaker, listener)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let explained = handle.explain(target(&room, &speaker)?, target(&room, &listener)?).await?;
+    let nobody = || Refusal::NotFound("one of the two is not in this room".to_owned());
+    let explained = explained.ok_or_else(nobody)?;
+    let steps = explained.steps.iter();
+    let steps = steps.map(|s| json!({ "step": s.name, "ok": s.ok, "detail": s.detail }));
+    Ok(Json(json!({ "summary": explained.summary, "steps": steps.collect::<Vec<_>>() })))
 }
 
 async fn stats(State(handle): State<Handle>) -> Result<Json<Value>, Refusal> {

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lvsp_tokio::lvsp_core::client::{Role as _, Ticket, VoiceClient, VoiceEvent};
+use lvsp_tokio::lvsp_core::command::Secret;
 use lvsp_tokio::lvsp_core::crypto::mode::Mode;
 use lvsp_tokio::lvsp_core::entropy::SeededEntropy;
 use lvsp_tokio::lvsp_core::ids::UserId;
 use lvsp_tokio::lvsp_core::time::Timestamp;
 use lvsp_tokio::lvsp_core::wire::gateway::Version;
-use lvsp_tokio::lvsp_core::wire::secret::Secret;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -35,6 +35,11 @@ pub async fn call(http: SocketAddr) -> Result<(), Failure> {
     if heard != 0 {
         return Err(format!("{heard} frames of somebody muted were heard").into());
     }
+    let why = expect(http, "GET", "/rooms/7/why/1/2", "", 200).await?;
+    if !why["summary"].as_str().is_some_and(|summary| summary.starts_with("Not heard (mute)")) {
+        return Err(format!("that the speaker is muted was to be said: {why}").into());
+    }
+    expect(http, "GET", "/rooms/7/why/1/9", "", 404).await?;
     expect(http, "PATCH", "/rooms/7/members/9", r#"{"mute": true}"#, 409).await?;
     expect(http, "PUT", "/rooms/0", "", 400).await?;
     let stats = expect(http, "GET", "/stats", "", 200).await?;

@@ -7,6 +7,7 @@
 //!
 //! curl -X PUT localhost:8080/rooms/7
 //! curl -X PUT localhost:8080/rooms/7/members/1           # what the voice client of user 1 needs
+//! curl localhost:8080/rooms/7/why/1/2                    # why user 2 does not hear user 1
 //! ```
 //!
 //! `api.rs` has the HTTP API, `check.rs` the call of `--check`. Real client libraries speak TLS
@@ -27,8 +28,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use clap::Parser;
-use lvsp_tokio::lvsp_core::config::{Config, ControlClient};
-use lvsp_tokio::lvsp_core::crypto::auth::ControlSecret;
+use lvsp_tokio::lvsp_core::config::Config;
 use lvsp_tokio::lvsp_core::transport::TlsIdentity;
 use lvsp_tokio::{Builder, News, Subscription};
 use tokio::net::TcpListener;
@@ -71,7 +71,7 @@ async fn main() -> Result<(), Failure> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (options.http, options.gateway, options.media) = (any, any, any);
     }
-    let mut builder = Builder::new(config(&options)?).gateway(options.gateway).media(options.media);
+    let mut builder = Builder::new(config(&options)).gateway(options.gateway).media(options.media);
     if let Some((certificate, key)) = options.certificate.zip(options.key) {
         let (chain, key) = (std::fs::read(certificate)?, std::fs::read(key)?);
         builder = builder.tls(TlsIdentity::from_pem(&chain, &key)?);
@@ -113,14 +113,10 @@ async fn main() -> Result<(), Failure> {
     verdict
 }
 
-fn config(options: &Options) -> Result<Config, Failure> {
-    // Orders are given in process alone; the core still knows them by a chat server.
-    let secret = ControlSecret::new("no listener for chat servers is open".to_owned())?;
+/// What voice clients are told. No chat server is named: orders are given in process alone.
+fn config(options: &Options) -> Config {
     let relay = SocketAddrV4::new(options.public_ip, options.media.port());
-    Ok(Config {
-        control_clients: vec![ControlClient::new("rooms".to_owned(), secret)],
-        ..Config::new(options.endpoint.clone(), vec![relay])
-    })
+    Config::new(options.endpoint.clone(), vec![relay])
 }
 
 /// Says what happens, as a chat server would tell its users.

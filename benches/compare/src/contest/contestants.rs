@@ -117,6 +117,7 @@ impl Stable {
     pub(super) fn entry(&self) -> lvsp_mio::load::Entry {
         lvsp_mio::load::Entry {
             control: self.address(CONTROL_PORT).to_string(),
+            name: None,
             secret: Some(SECRET.to_owned()),
             secret_file: None,
             ca: Some(self.folder.join("ca.pem")),
