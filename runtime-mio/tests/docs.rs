@@ -83,3 +83,49 @@ fn the_configuration_for_litecord_is_served_as_the_guide_says() {
     let found = (client.revision, client.auth, client.health, client.litecord_assign);
     assert_eq!(found, (Revision::Litecord, ControlAuth::Hmac, HealthScale::BestIs0, false));
 }
+
+/// What a heading is linked by.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || "-_".contains(c) => Some(c.to_ascii_lowercase()),
+        _ => None,
+    });
+    kept.collect()
+}
+
+/// The links of a document that lead nowhere, given the text of each document by its path.
+fn lost_links(document: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let text = read(document).expect("the document");
+    let folder =
+        document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let links = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let leads = |link: &&str| {
+        let (file, part) = link.split_once('#').unwrap_or((*link, ""));
+        let file = if file.is_empty() { document.to_owned() } else { format!("{folder}{file}") };
+        let Some(text) = read(&file) else { return false };
+        let mut headings = text.lines().filter(|line| line.starts_with('#'));
+        part.is_empty() || headings.any(|heading| anchor(heading) == part)
+    };
+    let inside = links.filter(|link| !link.contains("://"));
+    inside.filter(|link| !leads(link)).map(|link| format!("{document}: {link}")).collect()
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let planted = |name: &str| match name {
+        "docs/a.md" => Some("## One `two_3`\n[x](#one-two_3) [y](b.md#b) [z](c.md)".to_owned()),
+        "docs/b.md" => Some("# A\n".to_owned()),
+        _ => None,
+    };
+    assert_eq!(lost_links("docs/a.md", planted), ["docs/a.md: b.md#b", "docs/a.md: c.md"]);
+    let folder = fs::read_dir(path("docs")).expect("the documents");
+    let names = folder.map(|entry| entry.expect("a name").file_name().into_string().expect("text"));
+    let documents: Vec<_> = names.map(|name| format!("docs/{name}")).collect();
+    assert!(documents.len() > 8, "{documents:?}");
+    let top = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned);
+    let there = |name: &str| fs::read_to_string(path(name)).ok();
+    let lost: Vec<_> =
+        documents.iter().chain(&top).flat_map(|document| lost_links(document, there)).collect();
+    assert!(lost.is_empty(), "{lost:#?}");
+}

@@ -30,6 +30,9 @@ fn a_first_start_says_how_to_connect_and_sigterm_ends_it() {
     for part in ["wss://", "token", "the CA in"] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
+    let ca = said.lines().find_map(|line| Some(line.split_once("the CA in ")?.1.to_owned()));
+    let ca = std::path::PathBuf::from(ca.expect("a path"));
+    assert!(std::fs::read_to_string(&ca).expect("it is there").contains("BEGIN CERTIFICATE"));
     let answer = exchange(server.gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("this port speaks TLS"), "{answer}");
@@ -39,6 +42,7 @@ fn a_first_start_says_how_to_connect_and_sigterm_ends_it() {
     server.signal("TERM");
     let status = server.wait();
     assert!(status.success(), "{status}");
+    assert!(!ca.exists(), "the next start makes another one");
 }
 
 #[test]

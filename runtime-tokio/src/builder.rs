@@ -159,7 +159,7 @@ pub enum BuildError {
     )]
     NoChatServer,
     /// A socket could not be bound or watched.
-    #[error("cannot listen for {what}{}", at(*address))]
+    #[error("cannot open the {what} socket{}", at(*address))]
     Socket {
         /// Which: `control`, `gateway` or `media`.
         what: &'static str,

@@ -284,12 +284,14 @@ async function links(browser) {
     { name: "here", connected: true, revision: "litecord", since_ms: 61_000 },
     { name: "gone", connected: false, revision: "litecord", since_ms: 5000 },
     { name: "never", connected: false, revision: "draft", since_ms: null },
+    { name: "probe", connected: false, revision: "draft", since_ms: null },
   ];
   await at(browser, world, {}, async (view, staged) => {
     const shown = () => view.page.evaluate(() => [...document.querySelectorAll("#links li")].map((link) => [link.textContent, link.dataset.connected]));
-    await view.until("all three", () => document.querySelectorAll("#links li").length === 3);
+    await view.until("all four", () => document.querySelectorAll("#links li").length === 4);
     assert.deepEqual(await shown(), [
       ["here · litecord · connected for 1 min 1 s", "true"], ["gone · not connected for 5 s", "false"], ["never · not connected", "false"],
+      ["probe · not connected", "resting"],
     ]);
     assert.deepEqual(await view.violations(), []);
     staged.world.links = [];

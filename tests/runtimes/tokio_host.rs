@@ -404,7 +404,7 @@ fn what_is_missing_or_contradictory_is_named() {
         .unwrap_err();
     assert!(matches!(error, BuildError::Socket { what: "gateway", .. }), "{error}");
     let address = taken.local_addr().unwrap();
-    assert_eq!(error.to_string(), format!("cannot listen for gateway at {address}"));
+    assert_eq!(error.to_string(), format!("cannot open the gateway socket at {address}"));
     let nobody = Config { control_clients: Vec::new(), ..config() };
     assert_eq!(
         refused(Builder::new(nobody).control(ANY).media(ANY).gateway(ANY)),

@@ -1,9 +1,11 @@
 //! `lvsp-mio serve`
 
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fs};
 
 use anyhow::{Context, Error, Result, anyhow};
 use clap::Args;
@@ -158,7 +160,11 @@ impl Drop for FirstStart {
 fn prepare_first_start(file: &mut File) -> Result<FirstStart> {
     let made = development::certificate()?;
     let ca = env::temp_dir().join(format!("lvsp-development-ca-{}.pem", std::process::id()));
-    fs::write(&ca, made.ca).with_context(|| format!("cannot write {}", ca.display()))?;
+    // A folder for everybody: what another user put there is neither written to nor followed.
+    let _ = fs::remove_file(&ca);
+    let ours = OpenOptions::new().write(true).create_new(true).open(&ca);
+    let written = ours.and_then(|mut ours| ours.write_all(made.ca.as_bytes()));
+    written.with_context(|| format!("cannot write {}", ca.display()))?;
     let (mut secret, mut token) = ("the configured token".to_owned(), "...".to_owned());
     if file.control.secret.is_none() && file.control.secret_file.is_none() {
         let made = gen_secret();

@@ -15,6 +15,8 @@ const TILES = [
 
 /** Below this share, chat servers that assign by health soon prefer another server. */
 const HEALTH_LOW = 0.25;
+/** Its client comes and goes with `lvsp-mio probe`. */
+const PROBE = "probe";
 
 const STATES = {
   ready: "ready",
@@ -77,7 +79,8 @@ export class Overview {
     const links = status.control_links ?? [];
     const make = () => el("li", {}, el("span", { class: "lamp", "aria-hidden": "true" }), el("span", {}));
     list($("links"), links.length ? links : [{ name: "", none: true }], (link) => link.name, make, (node, link) => {
-      attribute(node, "data-connected", String(Boolean(link.connected)));
+      const state = !link.connected && link.name === PROBE ? "resting" : String(Boolean(link.connected));
+      attribute(node, "data-connected", state);
       text(node.lastElementChild, linkWords(link));
     });
   }
