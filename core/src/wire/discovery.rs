@@ -219,7 +219,7 @@ mod tests {
     // Clauses: V4.1
     #[test]
     fn a_request_may_be_longer_than_it_says_and_never_shorter() {
-        let mut request = vec![0; 200];
+        let mut request = [0; 200];
         request[..8].copy_from_slice(&[0, 1, 0, 70, 0, 0, 0, 4]);
         for (length, kind) in [
             (73, Kind::Other),
