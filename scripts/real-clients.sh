@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the servers against real client libraries: songbird, @discordjs/voice and discord.py.
+# Runs the servers against real client libraries: songbird, @discordjs/voice, discord.py and eris.
 # Installs what is missing (Debian), builds, runs the judges; the exit status is the verdict, 77 where
 # what is missing cannot be installed.
 #
@@ -36,7 +36,9 @@ prepare() {
 
 # The target folders are named so that CARGO_TARGET_DIR cannot move the programs elsewhere.
 build() {
-    npm ci --prefix "$clients/discordjs" --no-audit --no-fund
+    for library in discordjs eris; do
+        npm ci --prefix "$clients/$library" --no-audit --no-fund
+    done
     cargo build --locked --manifest-path "$clients/songbird/Cargo.toml" --target-dir "$clients/songbird/target"
     [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$clients/discordpy/requirements.txt"
@@ -47,7 +49,7 @@ build() {
 }
 
 pair() {
-    node "$clients/pair.mjs" --server "$SERVER" --songbird "$songbird" "$@"
+    node "$clients/pair.mjs" --server "$SERVER" --songbird "$songbird" --python "$venv/bin/python" "$@"
 }
 
 scenarios() {
@@ -57,7 +59,8 @@ scenarios() {
 # The same pairs against a server inside another application, which is told over HTTP who is where.
 rooms() {
     cargo build --release --locked -p lvsp-tokio --example rooms --target-dir target
-    node "$clients/pair.mjs" --rooms --server target/release/examples/rooms --songbird "$songbird" "$@"
+    node "$clients/pair.mjs" --rooms --server target/release/examples/rooms --songbird "$songbird" \
+        --python "$venv/bin/python" "$@"
 }
 
 case "${1:-all}" in

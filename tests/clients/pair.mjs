@@ -13,10 +13,11 @@ import { Rooms } from "./rooms.mjs";
 import { freePorts, makeCertificates, roomsArguments, writeConfig } from "./setup.mjs";
 
 const USAGE = `\
-pair.mjs [--server FILE] [--rooms] [--songbird FILE] [--only TEXT] [--logs DIR]
+pair.mjs [--server FILE] [--rooms] [--songbird FILE] [--python FILE] [--only TEXT] [--logs DIR]
   --server    the server program        (default: target/release/lvsp-mio)
   --rooms     the server program is the example of runtime-tokio: rooms over HTTP in place of LVSP
   --songbird  the built songbird client (default: songbird/target/debug/voice-harness-songbird)
+  --python    a Python that has discord.py; without it its directions are left out
   --only      run the directions whose name contains this, for example "songbird -> "
   --logs      keep the output of every program in this folder
 `;
@@ -31,8 +32,10 @@ const CONNECT_MS = 20_000; // the clients themselves give up after 10 s
 const SPARE_MS = 20_000; // between a client's last second and its last line
 const TAIL_LINES = 25;
 
-const AES = "aead_aes256_gcm_rtpsize"; // the mode that both libraries take when they are left alone
+const AES = "aead_aes256_gcm_rtpsize";
 const XCHACHA = "aead_xchacha20_poly1305_rtpsize";
+// The mode that each library takes when it is left alone.
+const MODES = { songbird: AES, discordjs: AES, "discord.py": XCHACHA, eris: "xsalsa20_poly1305" };
 
 const DIRECTIONS = [
   { speaker: "songbird", listener: "songbird" },
@@ -41,8 +44,14 @@ const DIRECTIONS = [
   { speaker: "discordjs", listener: "discordjs" },
   // A server that forwards what it got, instead of sealing it anew for each listener, fails only here.
   { speaker: "songbird", listener: "discordjs", speakerMode: XCHACHA },
+  { speaker: "songbird", listener: "discord.py" },
+  { speaker: "discord.py", listener: "discord.py" },
+  { speaker: "eris", listener: "songbird" },
+  { speaker: "discordjs", listener: "eris" },
 ].map((d, index) => ({
   ...d,
+  // What the libraries of these directions need is off unless the configuration asks for it.
+  legacy: d.speaker === "eris" || d.listener === "eris",
   name: `${d.speaker} -> ${d.listener}${d.speakerMode ? ", mixed modes" : ""}`,
   // Ids of its own, above 2^53, so that an id which became a floating point number shows.
   channel: String(127121515262115841n + 2n * BigInt(index)),
@@ -58,6 +67,7 @@ function readOptions() {
     options: {
       server: text(here("../../target/release/lvsp-mio")),
       songbird: text(here("songbird/target/debug/voice-harness-songbird")),
+      python: { type: "string" },
       only: text(""),
       rooms: { type: "boolean", default: false },
       logs: { type: "string" },
@@ -67,11 +77,11 @@ function readOptions() {
   return { ...values, server: resolve(values.server), songbird: resolve(values.songbird) };
 }
 
-async function startServer(options, dir) {
-  const ca = makeCertificates(dir);
+async function startServer(options, dir, ca, legacy) {
   const ports = await freePorts();
   const secret = randomBytes(24).toString("hex");
-  const args = options.rooms ? roomsArguments(dir, ports) : ["serve", "--config", writeConfig(dir, ports, secret)];
+  const config = () => writeConfig(dir, ports, secret, legacy ? { media: "legacy_modes = true" } : {});
+  const args = options.rooms ? roomsArguments(dir, ports) : ["serve", "--config", config()];
   const server = new Program("server", options.server, args, options);
   try {
     // A whole word: "address already in use" holds these letters too.
@@ -79,7 +89,7 @@ async function startServer(options, dir) {
     const chat = options.rooms
       ? new Rooms(ports.control)
       : await ChatServer.connect(ports.control, readFileSync(ca), secret);
-    return { server, chat, ca };
+    return { server, chat };
   } catch (e) {
     await server.stop();
     e.message += `\n${server.tail(TAIL_LINES)}`;
@@ -99,10 +109,16 @@ function startClient(run, direction, role, voice) {
   if (role === "speaker" && direction.speakerMode) args.push("--mode", direction.speakerMode);
 
   const name = `${direction.name} ${role}`.replace(/[^a-z]+/g, "-");
-  const command = kind === "songbird" ? [options.songbird] : [process.execPath, here("discordjs/harness.mjs")];
+  const commands = {
+    songbird: [options.songbird],
+    discordjs: [process.execPath, here("discordjs/harness.mjs")],
+    "discord.py": [options.python, here("discordpy/harness.py")],
+    eris: [process.execPath, here("eris/harness.mjs")],
+  };
+  const [command, ...before] = commands[kind];
   // With this the discord.js harness need not start itself a second time, out of our reach.
-  const env = kind === "discordjs" ? { NODE_EXTRA_CA_CERTS: ca } : {};
-  return new Program(name, command[0], [...command.slice(1), ...args].map(String), { env, logs: options.logs });
+  const env = { NODE_EXTRA_CA_CERTS: ca, SSL_CERT_FILE: ca };
+  return new Program(name, command, [...before, ...args].map(String), { env, logs: options.logs });
 }
 
 function parseEvent(line) {
@@ -157,8 +173,8 @@ function judge(direction, { speaker, listener }) {
     expect(`resumes of the ${role}`, s?.resumes, 0);
   }
   const modes = [said, heard].map((s) => s?.session?.mode);
-  expect("mode of the speaker", modes[0], direction.speakerMode ?? AES);
-  expect("mode of the listener", modes[1], AES);
+  expect("mode of the speaker", modes[0], direction.speakerMode ?? MODES[direction.speaker]);
+  expect("mode of the listener", modes[1], MODES[direction.listener]);
   return { faults, seen: `${got?.intact ?? 0} of ${FRAMES} intact, ${modes.join(" -> ")}` };
 }
 
@@ -178,20 +194,36 @@ async function runDirection(run, direction) {
   }
 }
 
-async function main(options) {
-  const directions = DIRECTIONS.filter((d) => d.name.includes(options.only));
-  const dir = mkdtempSync(join(tmpdir(), "voice-pair-"));
-  process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+/** One server, and what is to be said through it; how many directions passed. */
+async function runDirections(options, dir, ca, legacy, directions) {
   let passed = 0;
   try {
-    const run = { options, ...(await startServer(options, dir)) };
+    const run = { options, ca, ...(await startServer(options, dir, ca, legacy)) };
     for (const direction of directions) if (await runDirection(run, direction)) passed++;
     run.chat.close();
+    await run.server.stop();
   } catch (e) {
     if (!isStopping()) console.log(`FAIL  ${e.message}`);
-  } finally {
-    await stopAll();
   }
+  return passed;
+}
+
+/** The example of runtime-tokio serves no old modes. */
+function possible(options, { speaker, listener, legacy }) {
+  return (options.python || ![speaker, listener].includes("discord.py")) && !(options.rooms && legacy);
+}
+
+async function main(options) {
+  const directions = DIRECTIONS.filter((d) => d.name.includes(options.only) && possible(options, d));
+  const dir = mkdtempSync(join(tmpdir(), "voice-pair-"));
+  process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+  const ca = makeCertificates(dir);
+  let passed = 0;
+  for (const legacy of [false, true]) {
+    const these = directions.filter((d) => d.legacy === legacy);
+    if (these.length > 0 && !isStopping()) passed += await runDirections(options, dir, ca, legacy, these);
+  }
+  await stopAll();
   console.log(`${passed} passed, ${directions.length - passed} failed`);
   return passed === directions.length && passed > 0 ? 0 : 1;
 }

@@ -56,8 +56,9 @@ export async function freePorts() {
   return { control, gateway, chat, media };
 }
 
-/** `control` are more lines of that section, `sections` whole ones, `endpoint` is the port that clients dial. */
-export function writeConfig(dir, ports, secret, { endpoint = ports.gateway, control = "", sections = "" } = {}, file = join(dir, "server.toml")) {
+/** `control` and `media` are more lines of these sections, `sections` whole ones, `endpoint` is the port that clients dial. */
+export function writeConfig(dir, ports, secret, more = {}, file = join(dir, "server.toml")) {
+  const { endpoint = ports.gateway, control = "", media = "", sections = "" } = more;
   writeFileSync(file, `\
 [control]
 listen = "127.0.0.1:${ports.control}"
@@ -68,6 +69,7 @@ listen = "127.0.0.1:${ports.gateway}"
 endpoint = "127.0.0.1:${endpoint}"
 [media]
 listen = "127.0.0.1:${ports.media}"
+${media}
 [tls]
 certificate = "${join(dir, "chain.pem")}"
 key = "${join(dir, "key.pem")}"

@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use lvsp_core::output::Plane;
 use serde_json::{Value, json};
 
-use crate::libraries::{PROFILES, Profile};
+use crate::libraries::{Profile, profiles};
 use crate::people::{CHANNEL, GUILD, Ticket, Voice, chat_server, place};
 use crate::world::{HOST, PeerId, World};
+
+/// Where the client is, whatever its Select Protocol says.
+const ADDRESS: SocketAddr = SocketAddr::new(HOST, 40_001);
 
 const MODES: [&str; 2] = ["aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rtpsize"];
 const OLD_MODES: [&str; 5] = [
@@ -105,11 +108,10 @@ impl<'p> Scene<'p> {
             "modes": modes, "experiments": [], "streams": [], "heartbeat_interval": 13_750}});
         self.ssrc = self.expect(&ready)["d"]["ssrc"].as_u64().expect("a number");
 
-        let address = SocketAddr::new(HOST, 40_001);
         let mut request = vec![0, 1, 0, 70];
         request.extend(u32::try_from(self.ssrc).expect("32 bits").to_be_bytes());
-        request.resize(74, 0xAA);
-        assert_eq!(self.world.datagram(address, request).len(), 1, "{}", profile.library);
+        request.resize(profile.discovery, 0xAA);
+        assert_eq!(self.world.datagram(ADDRESS, request).len(), 1, "{}", profile.library);
 
         self.say(profile.select);
         let mode = &parsed(profile.select)["d"]["data"]["mode"];
@@ -129,7 +131,7 @@ impl<'p> Scene<'p> {
         self.expect(&numbered_message(5, d, numbered));
     }
 
-    /// Heartbeats, and speaking in both directions.
+    /// Heartbeats, speaking in both directions, and a frame.
     fn stay(&mut self) {
         let profile = self.profile;
         for (beat, ack) in profile.heartbeats {
@@ -142,9 +144,12 @@ impl<'p> Scene<'p> {
         let d = json!({"speaking": 1, "ssrc": self.ssrc, "user_id": "1001"});
         assert_eq!(speaking["d"], d, "{}", profile.library);
         self.world.send(self.other.peer, &json!({"op": 5, "d": {"speaking": 1, "delay": 0}}));
-        let value = if profile.target == "/" { json!(true) } else { json!(1) };
+        let value = if profile.old_versions { json!(true) } else { json!(1) };
         let d = json!({"speaking": value, "ssrc": self.other.ssrc, "user_id": "2002"});
         self.expect(&numbered_message(5, d, profile.numbered()));
+        let sent = self.other.speak(&mut self.world, b"a frame");
+        let to: Vec<_> = sent.iter().map(|(to, _)| *to).collect();
+        assert_eq!(to, [ADDRESS], "{}", profile.library);
         assert_eq!(self.world.closed(self.peer), None, "{}", profile.library);
     }
 
@@ -182,10 +187,10 @@ fn numbered_message(op: u64, d: Value, numbered: bool) -> Value {
     message
 }
 
-// Clauses: V1.3, V2.7, V2.8, V2.11, V2.13, V2.20, V3.1
+// Clauses: V1.3, V2.7, V2.8, V2.11, V2.13, V2.20, V3.1, V4.1, V4.4
 #[test]
 fn every_library_is_told_what_it_understands() {
-    for profile in PROFILES {
+    for profile in profiles() {
         let mut scene = Scene::new(profile);
         scene.arrive();
         scene.stay();

@@ -299,7 +299,7 @@ impl Server {
     }
 
     /// The session cannot go on as it is (its nonces are used up): 4015, and the Resume that
-    /// follows gets 4006, after which every library identifies again.
+    /// follows gets 4006, after which most libraries identify again.
     pub(super) fn renew_session(&mut self, now: Timestamp, id: MemberId) {
         self.end_session(now, id, CloseReason::Renew);
         self.reserve(now, id);

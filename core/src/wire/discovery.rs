@@ -1,15 +1,15 @@
 //! Address discovery, pings and keepalives on the media port, and which datagram is what.
 //!
 //! Here: layouts only. Whether a request is answered, and what address a session is bound to, is
-//! decided by the relay. A client asks for its address with 74 bytes (or the legacy 70); the answer
-//! has the same size, so nothing is amplified.
+//! decided by the relay. A client asks for its address with 74 bytes or a few more (or the legacy 70);
+//! the answer has no more than the question, so nothing is amplified.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::Ssrc;
 
-/// Size of a discovery request and of its response.
+/// Size of a discovery request, which may have more behind it, and of its response.
 pub const LEN: usize = 74;
 /// Size of a legacy discovery request and of its response.
 pub const LEGACY_LEN: usize = 70;
@@ -64,11 +64,12 @@ impl Kind {
     }
 }
 
-/// The SSRC of a discovery request. What follows it is not looked at: eris sends junk there.
+/// The SSRC of a discovery request. What follows it is not looked at: eris sends junk there, and
+/// hikari-wave four bytes too many, whatever the length in front says.
 #[must_use]
 pub fn parse_request(datagram: &[u8]) -> Option<Ssrc> {
     let rest = datagram.strip_prefix(&REQUEST)?;
-    if datagram.len() == LEN { read_ssrc(rest) } else { None }
+    if datagram.len() >= LEN { read_ssrc(rest) } else { None }
 }
 
 /// Writes a discovery request (client role).
@@ -135,8 +136,8 @@ fn is_keepalive(datagram: &[u8]) -> bool {
     match datagram {
         // songbird: its SSRC; eris, dysnomia: 80 C8 00 00.
         [_, _, _, _] => true,
-        // JDA.
-        [0xC9, rest @ ..] if datagram.len() == 9 => zero(rest),
+        // JDA, interactions.py: zeros; DiscordPHP: a counter, little-endian.
+        [0xC9, ..] if datagram.len() == 9 => true,
         // A counter: discord.js and discordgo little-endian, py-cord and voice-recv big-endian.
         [a @ .., _, _, _, _] if datagram.len() == 8 && zero(a) => true,
         [_, _, _, _, b @ ..] if datagram.len() == 8 => zero(b),
@@ -212,6 +213,21 @@ mod tests {
             let mut response = [0xFF; LEGACY_LEN];
             write_legacy_response(&mut response, ssrc, from);
             assert_eq!(response.as_slice(), bytes(&vector["response"]));
+        }
+    }
+
+    // Clauses: V4.1
+    #[test]
+    fn a_request_may_be_longer_than_it_says_and_never_shorter() {
+        let mut request = [0; 200];
+        request[..8].copy_from_slice(&[0, 1, 0, 70, 0, 0, 0, 4]);
+        for (length, kind) in [
+            (73, Kind::Other),
+            (74, Kind::Discovery(Ssrc(4))),
+            (78, Kind::Discovery(Ssrc(4))), // hikari-wave 0.7.0a1
+            (200, Kind::Discovery(Ssrc(4))),
+        ] {
+            assert_eq!(Kind::of(&request[..length]), kind, "{length} bytes");
         }
     }
 

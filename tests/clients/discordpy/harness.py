@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives an unmodified discord.py VoiceClient as a speaker, against a chat server's cut-down gateway.
+"""Drives an unmodified discord.py VoiceClient as a speaker, or discord-ext-voice-recv's as a listener.
 
 discord.py is given stand-ins for what it wants to know of a guild and of its main gateway: who the
 user is, where op 4 goes, and a WebSocket for the voice gateway, opened as its own HTTP client does.
@@ -8,17 +8,20 @@ user is, where op 4 goes, and a WebSocket for the voice gateway, opened as its o
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import time
 from types import SimpleNamespace
 
 import aiohttp
 import discord
+from discord.ext import voice_recv
 
-from frames import digest_of, make_frame
+from frames import Digest, make_frame
+from gateway import FixedGateway, Gateway, LineGateway
+from received import Received
 
 START = time.monotonic()
-AGAIN_S = 0.2
 
 
 def say(ev: str, **fields: object) -> None:
@@ -26,50 +29,14 @@ def say(ev: str, **fields: object) -> None:
     print(json.dumps(line), flush=True)
 
 
-class ChatServer:
-    """JSON lines over TCP; the connection is made anew whenever it breaks."""
-
-    def __init__(self, port: int, user: str) -> None:
-        self.port, self.user = port, user
-        self.writer: asyncio.StreamWriter | None = None
-        self.ready = asyncio.Event()
-        self.voice: discord.VoiceClient | None = None
-
-    async def run(self) -> None:
-        while True:
-            try:
-                reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-                self.send({"op": 2, "d": {"user_id": self.user}})
-                self.ready.set()
-                while line := await reader.readline():
-                    await self.hear(json.loads(line))
-            except OSError:
-                pass
-            self.ready.clear()
-            await asyncio.sleep(AGAIN_S)
-
-    def send(self, message: dict) -> None:
-        assert self.writer is not None
-        self.writer.write((json.dumps(message) + "\n").encode())
-
-    async def hear(self, message: dict) -> None:
-        if self.voice is None:
-            return
-        if message["t"] == "VOICE_STATE_UPDATE":
-            await self.voice.on_voice_state_update(message["d"])
-        elif message["t"] == "VOICE_SERVER_UPDATE":
-            await self.voice.on_voice_server_update(message["d"])
-
-
-def make_guild(o: argparse.Namespace, chat: ChatServer) -> SimpleNamespace:
+def make_guild(o: argparse.Namespace, gateway: Gateway) -> SimpleNamespace:
     async def change_voice_state(*, channel, self_mute=False, self_deaf=False):
-        await chat.ready.wait()
-        where = None if channel is None else str(channel.id)
-        chat.send({"op": 4, "d": {"guild_id": o.guild_id, "channel_id": where}})
+        await gateway.state(o.guild_id, None if channel is None else str(channel.id))
 
-    guild = SimpleNamespace(id=int(o.guild_id), me=SimpleNamespace(voice=None))
-    guild.change_voice_state = change_voice_state
+    me = SimpleNamespace(id=int(o.user_id), voice=None)
+    guild = SimpleNamespace(id=int(o.guild_id), me=me, change_voice_state=change_voice_state)
     guild.get_channel = lambda channel_id: make_channel(channel_id, guild)
+    guild.get_member = lambda user_id: SimpleNamespace(id=user_id)
     return guild
 
 
@@ -93,7 +60,7 @@ def make_client(o: argparse.Namespace, session: aiohttp.ClientSession) -> Simple
         http=SimpleNamespace(ws_connect=ws_connect),
         _remove_voice_client=lambda key: None,
     )
-    return SimpleNamespace(_connection=state, loop=state.loop)
+    return SimpleNamespace(_connection=state, loop=state.loop, dispatch=lambda *event: None)
 
 
 class Frames(discord.AudioSource):
@@ -110,7 +77,11 @@ class Frames(discord.AudioSource):
 
 
 async def speak(o: argparse.Namespace, voice: discord.VoiceClient) -> dict:
+    began = time.monotonic()
     frames = [make_frame(o.tag, index) for index in range(o.frames)]
+    digest = Digest()
+    for frame in frames:
+        digest.add(frame)
     await asyncio.sleep(o.delay)
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -118,43 +89,70 @@ async def speak(o: argparse.Namespace, voice: discord.VoiceClient) -> dict:
     voice.play(Frames(frames), after=lambda error: loop.call_soon_threadsafe(done.set))
     await done.wait()
     say("speak-done")
-    return {"tag": o.tag, "frames": len(frames), "sha256": digest_of(frames)}
+    await asyncio.sleep(max(0.0, o.seconds - (time.monotonic() - began)))
+    return {"sent": {"tag": o.tag, "frames": len(frames), "sha256": digest.hex()}}
+
+
+async def listen(o: argparse.Namespace, voice: voice_recv.VoiceRecvClient) -> dict:
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+
+    def first(ssrc: int, index: int) -> None:
+        say("first-frame", ssrc=ssrc, index=index)
+        loop.call_soon_threadsafe(heard.set)
+
+    received = Received(first)
+    voice.listen(received)
+    try:
+        await asyncio.wait_for(heard.wait(), o.seconds)
+        await asyncio.sleep(o.after_first)
+    except asyncio.TimeoutError:
+        pass
+    return {"received": received.summary()}
 
 
 async def run(o: argparse.Namespace) -> int:
-    chat = ChatServer(o.gateway, o.user_id)
-    listening = asyncio.create_task(chat.run())
-    say("start", client="discord.py", version=discord.__version__, role="speak", user_id=o.user_id)
+    gateway = LineGateway(o.gateway, o.user_id) if o.gateway else FixedGateway(o)
+    say("start", client="discord.py", version=discord.__version__, role=o.role, user_id=o.user_id)
     async with aiohttp.ClientSession() as session:
-        channel = make_channel(int(o.channel_id), make_guild(o, chat))
-        chat.voice = voice = discord.VoiceClient(make_client(o, session), channel)
-        began = time.monotonic()
-        await voice.connect(reconnect=True, timeout=o.connect_timeout)
+        channel = make_channel(int(o.channel_id), make_guild(o, gateway))
+        library = discord.VoiceClient if o.role == "speak" else voice_recv.VoiceRecvClient
+        gateway.voice = voice = library(make_client(o, session), channel)
+        running = asyncio.create_task(gateway.run())
+        await voice.connect(reconnect=bool(o.gateway), timeout=o.connect_timeout)
+        first = voice.ws
         say("connected", ssrc=voice.ssrc)
         say("session", mode=voice.mode)
-        sent = await speak(o, voice)
-        await asyncio.sleep(max(0.0, o.seconds - (time.monotonic() - began)))
+        seen = await (speak if o.role == "speak" else listen)(o, voice)
         connected = voice.is_connected()
-        say("summary", ended="time", ready=True, sent=sent, session={"mode": voice.mode}, connected=connected)
-        listening.cancel()
+        # The library tells nobody of a connection that it repaired; its WebSocket is another one then.
+        closes = [] if voice.ws is first else [None]
+        state = {"session": {"mode": voice.mode}, "connected": connected, "closes": closes, "resumes": 0}
+        say("summary", ended="time", ready=True, **seen, **state)
+        running.cancel()
         await voice.disconnect(force=True)
         return 0 if connected else 4
 
 
 def main() -> int:
     p = argparse.ArgumentParser()
-    for name in ("--guild-id", "--channel-id", "--user-id", "--role"):
+    for name in ("--guild-id", "--channel-id", "--user-id"):
         p.add_argument(name, required=True)
-    p.add_argument("--gateway", type=int, required=True)
+    p.add_argument("--role", required=True, choices=("speak", "listen"))
+    p.add_argument("--gateway", type=int)
+    for name in ("--endpoint", "--token", "--session-id"):
+        p.add_argument(name)
     p.add_argument("--ca", help="read from SSL_CERT_FILE, which is set as well")
     p.add_argument("--seconds", type=float, default=8)
+    p.add_argument("--after-first", type=float, default=0)
     p.add_argument("--delay", type=float, default=1)
     p.add_argument("--frames", type=int, default=300)
     p.add_argument("--tag", type=int, default=1)
     p.add_argument("--connect-timeout", type=float, default=10)
     o = p.parse_args()
-    if o.role != "speak":
-        p.error("discord.py has no receiver: --role speak")
+    if not o.gateway and not (o.endpoint and o.token and o.session_id):
+        p.error("--gateway, or --endpoint, --token and --session-id")
+    logging.basicConfig(level=logging.WARNING)
     return asyncio.run(run(o))
 
 
