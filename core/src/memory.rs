@@ -6,7 +6,6 @@
 //! itself, which it adds ([`Ceiling::add`]).
 
 use crate::limits::Limits;
-use crate::lvsp::outbox;
 use crate::media::Handovers;
 use crate::stats::Census;
 
@@ -163,6 +162,3 @@ impl Ceiling {
         self.add("kinds of refusals", "control_refusal_kinds", kinds, REFUSAL_KIND_BYTES);
     }
 }
-
-// What a mark counts is what it takes.
-const _: () = assert!(outbox::MARK_BYTES >= 256, "a mark takes its entry in two tables");

@@ -25,6 +25,8 @@ use lvsp_core::wire::lvsp::VoiceFlagsUpdate;
 use lvsp_core::wire::secret::Secret;
 
 const NOW: Timestamp = Timestamp::ZERO;
+/// Where a chat server connects to.
+const CONTROL: &str = "/";
 const SECRET: &str = "an-example-secret-of-thirty-two-bytes!";
 
 fn server() -> Server {
@@ -132,8 +134,9 @@ impl Client {
         let tls = trust.map(|trust| (trust, "localhost"));
         let transport = Transport::connect(tls, "localhost", target, [n; 16], config);
         let peer = SocketAddr::from(([203, 0, 113, n], 4_000));
+        let plane = if target == CONTROL { Plane::Control } else { Plane::Gateway };
         let mut conn = None;
-        balance.run(server, |server| conn = server.handle_accept(NOW, Plane::Gateway, peer).ok());
+        balance.run(server, |server| conn = server.handle_accept(NOW, plane, peer).ok());
         let mut client = Self { transport: transport.expect("usable"), conn: conn.expect("taken") };
         client.exchange(server, balance);
         client
@@ -201,6 +204,31 @@ fn connections_and_sessions_cost_what_is_assumed() {
     let each = balance.bytes as usize / usize::from(MANY) + 192;
     let assumed = memory::SESSION_BYTES + memory::KNOWN_USER_BYTES;
     assert_covers("a session that knows 19 users", assumed, each);
+}
+
+#[test]
+fn what_a_chat_server_is_yet_to_be_told_costs_no_more_than_is_counted() {
+    const MANY: u64 = 1_000;
+    let mut server = server();
+    let mut chat = Client::connect(&mut server, (None, CONTROL), 1, &mut Balance::default());
+    let identify = format!(r#"{{"op":1,"d":{{"token":"{SECRET}"}}}}"#);
+    chat.say(&mut server, &identify, &mut Balance::default());
+    assert_eq!(server.census().control_connections, 1);
+    // It reads nothing of this: what does not fit on its connection stays a mark.
+    (0..2 * MANY).for_each(|n| make_channel(&mut server, n));
+    let before = server.census();
+    let bytes = held(|| {
+        for n in 0..MANY {
+            let (channel, bitrate) = (channel(n), Some(8_000));
+            let change = Command::SetChannel { channel, guild: None, bitrate, token: None };
+            order(&mut server, change);
+        }
+    });
+    let after = server.census();
+    assert_eq!(after.outbound_bytes, before.outbound_bytes, "nothing more was written");
+    let counted = after.news_bytes - before.news_bytes;
+    println!("{bytes} bytes measured, {counted} counted");
+    assert!(counted > 0 && bytes <= counted, "{bytes} bytes, of which {counted} are counted");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(crate) struct Outbox<P> {
 }
 
 /// Memory of one mark, with its share of the tables.
-pub(crate) const MARK_BYTES: usize = 256;
+const MARK_BYTES: usize = 256;
 /// Memory of what is kept for the news that something is gone, or was refused, beside its strings.
 const NEWS_BYTES: usize = 320;
 /// Room for marks that is not given back.

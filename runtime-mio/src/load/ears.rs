@@ -80,7 +80,7 @@ impl Ears {
 
     /// Where others may register, with tokens from [`Self::first_token`] on.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
+    pub(crate) fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
@@ -112,7 +112,7 @@ impl Ears {
     }
 
     /// Takes at most one batch of one socket, after waiting for it until `until` at the latest.
-    /// What others registered and is ready is in [`Self::take_others`] then.
+    /// What others registered and is ready is kept for `take_others`.
     ///
     /// # Errors
     /// When the poll fails. What a socket tells of earlier datagrams is passed over.
