@@ -13,22 +13,28 @@
 //! Both bits begin as 1, and `n` near the middle of its range, so that a big-endian client that
 //! counts over its half's edge does not walk into what was used. If the first packet of a client has
 //! either bit as we have it, both become the opposite of the client's; `n` goes on. An exact guard
-//! watches the rest.
+//! watches the rest. A client that draws its nonces (interactions.py) comes near to ours by chance:
+//! `n` goes on far from there, as long as what was used can be remembered.
 
 /// `n` is counted modulo this.
 const RANGE: u32 = 1 << 30;
 /// The first `n`. Not 2^29 itself: a little-endian client that counts from 2^31 writes that suffix
 /// (C0 00 00 80) in its 193rd packet; this one (C0 00 80 80) after eight million.
 const START: u32 = (1 << 29) + (1 << 14);
-/// A client suffix this little ahead of ours is a collision already.
+/// A client suffix this little ahead of ours is one that we would meet soon.
 const MARGIN: u32 = 1 << 16;
+/// How far behind such a suffix we go on.
+const LEAP: u32 = RANGE / 8;
+/// Runs that are remembered behind the current one.
+const RUNS: usize = 4;
 
 /// What the client's suffix says about the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Observed {
-    /// The ranges are apart.
+    /// The client uses what the server did not use, and will not.
     Fine,
-    /// The client uses what the server used or is about to use: the key must not be used further.
+    /// The client uses what the server used, or will use sooner or later: the key must not be used
+    /// further.
     Collision,
 }
 
@@ -48,6 +54,11 @@ struct Used {
 }
 
 impl Used {
+    /// The first number that was not used.
+    const fn end(&self) -> u32 {
+        self.first.wrapping_add(self.count) % RANGE
+    }
+
     /// Whether `n` is in the run or at most `ahead` behind its end.
     const fn meets(&self, pattern: Pattern, n: u32, ahead: u32) -> bool {
         let same = self.pattern.top == pattern.top && self.pattern.tail == pattern.tail;
@@ -61,8 +72,8 @@ impl Used {
 /// Not `Clone`: a copy would give out the same suffixes again.
 #[derive(Debug)]
 pub struct ServerNonce {
-    /// What was used before the pattern was switched.
-    before: Option<Used>,
+    /// What was used before the pattern was switched, or `n` leapt.
+    before: [Option<Used>; RUNS],
     current: Used,
     observed: bool,
     sent: u64,
@@ -82,7 +93,7 @@ impl ServerNonce {
         let pattern = Pattern { top: true, tail: true };
         let packets_max = packets_max.min(u64::from(RANGE - MARGIN));
         let current = Used { pattern, first: n % RANGE, count: 0 };
-        Self { before: None, current, observed: false, sent: 0, packets_max }
+        Self { before: [None; RUNS], current, observed: false, sent: 0, packets_max }
     }
 
     /// The next suffix; `None` when the key is used up.
@@ -91,7 +102,7 @@ impl ServerNonce {
         if self.sent >= self.packets_max {
             return None;
         }
-        let n = self.current.first.wrapping_add(self.current.count) % RANGE;
+        let n = self.current.end();
         self.current.count += 1;
         self.sent += 1;
         Some(encode(self.current.pattern, n))
@@ -110,16 +121,45 @@ impl ServerNonce {
             self.observed = true;
             let ours = self.current.pattern;
             if ours.top == pattern.top || ours.tail == pattern.tail {
-                let first = self.current.first.wrapping_add(self.current.count) % RANGE;
                 let opposite = Pattern { top: !pattern.top, tail: !pattern.tail };
-                let next = Used { pattern: opposite, first, count: 0 };
-                let used = std::mem::replace(&mut self.current, next);
-                self.before = (used.count > 0).then_some(used);
+                let next = Used { pattern: opposite, first: self.current.end(), count: 0 };
+                self.go_on(next);
             }
         }
-        let met = self.current.meets(pattern, n, MARGIN)
-            || self.before.is_some_and(|used| used.meets(pattern, n, 0));
-        if met { Observed::Collision } else { Observed::Fine }
+        let is_next = self.current.meets(pattern, n, MARGIN);
+        let collides = self.used(pattern, n, 0) || (is_next && !self.leap(n));
+        if collides { Observed::Collision } else { Observed::Fine }
+    }
+
+    /// Whether `n` was used, or follows what was used within `ahead`.
+    fn used(&self, pattern: Pattern, n: u32, ahead: u32) -> bool {
+        let mut runs = self.before.iter().flatten().chain([&self.current]);
+        runs.any(|run| run.meets(pattern, n, ahead))
+    }
+
+    /// Goes on far behind `n`, which the client used. `false`, and nothing changes, where all is used
+    /// already or nothing more can be remembered.
+    fn leap(&mut self, n: u32) -> bool {
+        let pattern = self.current.pattern;
+        let next = Used { pattern, first: n.wrapping_add(LEAP) % RANGE, count: 0 };
+        !self.used(pattern, next.first, MARGIN) && self.go_on(next)
+    }
+
+    /// Makes `next` the current run and remembers what was used of the one before. `false`, and
+    /// nothing changes, if there is no room for it.
+    fn go_on(&mut self, next: Used) -> bool {
+        if self.current.count > 0 {
+            let Some(room) = self.before.iter_mut().find(|run| run.is_none()) else { return false };
+            *room = Some(self.current);
+        }
+        self.current = next;
+        // Up to the first of the earlier runs, should it ever come there.
+        let same = |run: &&Used| run.pattern == next.pattern;
+        let runs = self.before.iter().flatten().filter(same);
+        let free = runs.map(|run| run.first.wrapping_sub(next.first) % RANGE).min();
+        let free = free.map_or(u64::MAX, u64::from);
+        self.packets_max = self.packets_max.min(self.sent.saturating_add(free));
+        true
     }
 }
 
@@ -278,6 +318,62 @@ mod tests {
         for used in [first, second] {
             assert_eq!(server.observe(used), Observed::Collision);
         }
+    }
+
+    /// What the server would use next.
+    fn upcoming(server: &ServerNonce, ahead: u32) -> [u8; 4] {
+        encode(server.current.pattern, server.current.end() + ahead)
+    }
+
+    // Clauses: V4.13
+    #[test]
+    fn what_a_client_used_before_us_is_not_used_and_what_we_used_stays_guarded() {
+        let mut server = ServerNonce::new(MANY);
+        assert_eq!(server.observe([0, 0, 0, 1]), Observed::Fine);
+        let mut ours = Vec::new();
+        let mut theirs = HashSet::new();
+        for ahead in [0, 1, 5, MARGIN - 1] {
+            ours.extend((0..1_000).map(|_| server.next().unwrap()));
+            let drawn = upcoming(&server, ahead);
+            theirs.insert(drawn);
+            assert_eq!(server.observe(drawn), Observed::Fine, "{ahead} ahead");
+            ours.extend((0..=MARGIN).map(|_| server.next().unwrap()));
+        }
+        assert!(ours.iter().all(|suffix| !theirs.contains(suffix)), "one was used by both");
+        let used: HashSet<_> = ours.iter().copied().collect();
+        assert_eq!(used.len(), ours.len(), "one was used twice");
+        for suffix in ours.iter().step_by(997) {
+            assert_eq!(server.observe(*suffix), Observed::Collision);
+        }
+        let drawn = upcoming(&server, 0);
+        assert_eq!(server.observe(drawn), Observed::Collision, "no more can be remembered");
+    }
+
+    #[test]
+    fn a_client_of_random_nonces_that_hears_nobody_is_left_alone() {
+        let mut entropy = SeededEntropy::new(1);
+        let mut server = ServerNonce::new(MANY);
+        for said in 0..500_000 {
+            let suffix = u32::try_from(entropy.next_u64() >> 32).unwrap().to_be_bytes();
+            assert_eq!(server.observe(suffix), Observed::Fine, "after {said} packets");
+        }
+        assert_eq!(server.next().map(|_| server.sent()), Some(1));
+    }
+
+    #[test]
+    fn a_run_ends_where_an_earlier_one_began() {
+        let mut server = ServerNonce::new(MANY);
+        assert_eq!(server.observe([0, 0, 0, 1]), Observed::Fine);
+        let first = server.next().unwrap();
+        let drawn = upcoming(&server, 0);
+        assert_eq!(server.observe(drawn), Observed::Fine);
+        // As if all in between had been used.
+        let between = RANGE - LEAP - 2;
+        server.current.count = between;
+        server.sent += u64::from(between);
+        let last = server.next().expect("one is left");
+        assert_eq!(decode(last).1 + 1, decode(first).1);
+        assert_eq!(server.next(), None);
     }
 
     #[test]
