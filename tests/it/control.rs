@@ -62,6 +62,7 @@ fn the_hmac_of_the_nonce_is_a_token_as_well_and_only_once() {
 fn mistakes_before_ready_close_with_the_code_of_the_draft() {
     let cases = [
         ("wrong token", r#"{"op":1,"d":{"token":"wrong"}}"#, 4001),
+        ("wrong token to resume", r#"{"op":2,"d":{"token":"wrong","seq":0}}"#, 4001),
         ("no JSON", "hello", 4002),
         ("an array", "[1,{}]", 4002),
         ("no op", r#"{"d":{}}"#, 4002),
@@ -177,22 +178,17 @@ fn a_join_into_an_unknown_channel_creates_it_first() {
 fn leaving_twice_is_leaving_once() {
     let mut world = World::new();
     let chat = chat_server(&mut world);
-    place(&mut world, chat, 1001, CHANNEL);
-    for _ in 0..2 {
-        world.send(chat, &removal(1001));
-        assert_eq!(world.take(chat)["d"]["info"]["channel_id"], Value::Null);
-    }
     let ticket = place(&mut world, chat, 1001, CHANNEL);
     let by_session = info(1, &json!({"session_id": ticket.session_id}));
-    world.send(chat, &by_session);
-    assert_eq!(world.take(chat)["d"]["info"]["user_id"], "1001");
-    world.send(chat, &by_session);
-    let gone = world.take(chat)["d"]["info"].clone();
-    assert_eq!(
-        (&gone["session_id"], &gone["channel_id"]),
-        (&json!(ticket.session_id), &json!(null))
-    );
-    assert!(gone.get("user_id").is_none(), "nobody knows any more whose it was");
+    for order in [removal(1001), by_session] {
+        world.send(chat, &restatement(&ticket, CHANNEL));
+        world.take_all(chat);
+        world.send(chat, &order);
+        let gone = world.take(chat)["d"]["info"].clone();
+        assert_eq!((&gone["user_id"], &gone["channel_id"]), (&json!("1001"), &json!(null)));
+        world.send(chat, &order);
+        assert!(world.take_all(chat).is_empty(), "nothing changed, and nothing was wrong");
+    }
 }
 
 // Clauses: L4.7

@@ -250,13 +250,21 @@ fn a_flood_of_messages_is_4021() {
     let mut world = World::new();
     let chat = chat_server(&mut world);
     let ann = join(&mut world, chat, 1001, CHANNEL, AES);
-    for _ in 0..200 {
-        if world.closed(ann.peer).is_some() {
-            break;
-        }
-        world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 1}}));
-    }
+    let mut speak = || world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 1}}));
+    // Identify and Select Protocol count as well.
+    (2..120).for_each(|_| speak());
+    assert_eq!(world.closed(ann.peer), None);
+    world.advance(Duration::from_millis(50));
+    world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 0}}));
+    assert_eq!(world.closed(ann.peer), None, "20 a second");
+    world.send(ann.peer, &json!({"op": 5, "d": {"speaking": 1}}));
     assert_eq!(world.closed(ann.peer), Some(Some(4021)));
+    let again = gateway(&mut world, 8);
+    world.send(again, &identify(&ann.ticket));
+    world.advance(Duration::from_millis(9_999));
+    assert!(world.take_all(again).is_empty() && world.closed(again).is_none());
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.take(again)["op"], 2);
 }
 
 // Clauses: L6.4, V2.5

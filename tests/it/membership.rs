@@ -128,6 +128,7 @@ fn a_chat_server_that_makes_more_news_than_it_reads_is_told_everything_anew() {
     assert_eq!(states.len(), 2, "1001 and who was placed last, nobody who came and went");
     assert!(states.iter().all(|state| state["d"]["info"]["token"].is_string()));
     assert_eq!(states[1]["d"]["info"]["user_id"], "1001");
+    assert_eq!(told[0]["s"].as_u64(), seq.map(|seq| seq + 1), "numbers go on without a gap");
     assert_eq!(told.last().expect("READY")["d"]["resumed"], false);
 }
 

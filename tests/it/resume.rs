@@ -214,6 +214,26 @@ fn version_4_is_told_again_of_departures_that_it_may_not_have_read() {
     assert!(departures(&mut world, fourth).is_empty(), "who beats so much later has read it");
 }
 
+// Clauses: V3.6
+#[test]
+fn a_version_9_client_that_resumes_in_another_channel_is_refused() {
+    for (channel, resumes) in [(CHANNEL + 1, false), (CHANNEL, true)] {
+        let mut world = World::new();
+        let chat = chat_server(&mut world);
+        let ann = join(&mut world, chat, 1001, CHANNEL, (9, AES.1));
+        world.cut(ann.peer);
+        let again = gateway(&mut world, 9);
+        let mut message = resume(&ann.ticket, None);
+        message["d"]["channel_id"] = json!(channel.to_string());
+        world.send(again, &message);
+        if resumes {
+            assert_eq!(world.take(again)["op"], 9);
+        } else {
+            assert_eq!(world.closed(again), Some(Some(4006)));
+        }
+    }
+}
+
 // Clauses: V3.7
 #[test]
 fn of_two_sockets_that_resume_the_newest_wins() {

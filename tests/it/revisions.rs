@@ -290,6 +290,8 @@ fn a_document_client_waits_for_each_answer_and_shares_the_channels_token() {
         let answer = world.take(chat);
         assert_eq!(answer["d"]["type"], 5, "it waits for the answer: {left}");
         assert_eq!(answer["d"]["data"]["session_id"], ann.ticket.session_id);
+        let names = answer["d"]["data"].get("user_id").is_some();
+        assert_eq!(names, left == "removed", "nobody knows any more whose it was");
     }
     assert_eq!(world.closed(ann.peer), Some(Some(4014)));
     world.send(chat, &info(2, json!({"channel_id": CHANNEL.to_string()})));

@@ -355,6 +355,11 @@ impl World {
         self.server.outbound(self.peers[peer.0].conn).len()
     }
 
+    /// The bytes that wait for a peer, as they are on the wire.
+    pub(crate) fn unread(&self, peer: PeerId) -> Vec<u8> {
+        self.server.outbound(self.peers[peer.0].conn).to_vec()
+    }
+
     /// Gives a datagram to the first relay; what is sent in turn.
     pub(crate) fn datagram(
         &mut self,

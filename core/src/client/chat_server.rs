@@ -180,7 +180,7 @@ impl ChatServer {
             None => ChatMessage::Identify { token, features },
             Some(session) => {
                 let session = Some(session.clone());
-                ChatMessage::Resume { token, seq: self.seq, session, features }
+                ChatMessage::Resume { token, seq: Some(self.seq), session, features }
             }
         };
         self.say(&message);

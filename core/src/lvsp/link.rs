@@ -25,8 +25,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Resume {
     pub(crate) token: Secret,
-    /// The newest number that it has.
-    pub(crate) seq: u64,
+    /// The newest number that it has, if it knows.
+    pub(crate) seq: Option<u64>,
     /// The session, if the chat server remembers it.
     pub(crate) session: Option<Secret>,
     /// Whether it wants to be told of refused messages.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::{ChannelId, GuildId, UserId};
+use crate::ids::{ChannelId, UserId};
 use crate::wire::lvsp::{InfoError, VoiceInfo};
 
 /// What a mark is about. `P` tells a user's voice states apart.
@@ -38,8 +38,8 @@ pub(crate) enum Cause {
 pub(crate) enum Mark {
     /// The channel as it is in force.
     Channel(Cause),
-    /// The channel is gone.
-    ChannelGone(Option<GuildId>),
+    /// The channel is gone, or was not there ([`Cause::Unchanged`]).
+    ChannelGone(Cause),
     /// The voice state as it is in force; `full` with what its voice client needs.
     Voice { full: bool },
     /// The voice state is gone.
@@ -102,6 +102,9 @@ impl<P: Copy + Ord> Outbox<P> {
                 mark
             }
             (Some(Mark::Channel(before)), Mark::Channel(cause)) => Mark::Channel(before.max(cause)),
+            (Some(Mark::ChannelGone(before)), Mark::ChannelGone(cause)) => {
+                Mark::ChannelGone(before.max(cause))
+            }
             (Some(Mark::Voice { full: before }), Mark::Voice { full }) => {
                 Mark::Voice { full: before || full }
             }
@@ -128,9 +131,34 @@ impl<P: Copy + Ord> Outbox<P> {
         self.bytes
     }
 
+    /// Whether nothing is to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Whether something is to be told of a subject.
+    pub(crate) fn has(&self, subject: Subject<P>) -> bool {
+        self.marks.contains_key(&subject)
+    }
+
     /// Takes the oldest mark.
     pub(crate) fn take(&mut self) -> Option<(Subject<P>, Mark)> {
         let subject = self.order.pop_front()?;
+        self.release(subject)
+    }
+
+    /// Takes the oldest refusal.
+    pub(crate) fn take_refusal(&mut self) -> Option<(Subject<P>, Mark)> {
+        if self.remarks_waiting == 0 {
+            return None;
+        }
+        let is_refusal = |subject| matches!(self.marks.get(subject), Some(Mark::Refusal(_)));
+        let at = self.order.iter().position(is_refusal)?;
+        let subject = self.order.remove(at)?;
+        self.release(subject)
+    }
+
+    fn release(&mut self, subject: Subject<P>) -> Option<(Subject<P>, Mark)> {
         let mark = self.marks.remove(&subject)?;
         self.bytes -= mark.held();
         if self.order.capacity() > 4 * self.order.len() + KEPT_ENTRIES {
@@ -175,10 +203,18 @@ mod tests {
     #[test]
     fn an_object_that_is_gone_and_back_is_told_once() {
         let mut outbox = Outbox::new();
-        outbox.put(CHANNEL, Mark::ChannelGone(None));
+        outbox.put(CHANNEL, Mark::ChannelGone(Cause::Changed));
         outbox.put(CHANNEL, Mark::Channel(Cause::Created));
         assert!(matches!(outbox.take(), Some((CHANNEL, Mark::Channel(Cause::Created)))));
         assert!(outbox.take().is_none());
+    }
+
+    #[test]
+    fn a_channel_that_went_is_told_so_though_it_was_destroyed_again() {
+        let mut outbox = Outbox::new();
+        outbox.put(CHANNEL, Mark::ChannelGone(Cause::Changed));
+        outbox.put(CHANNEL, Mark::ChannelGone(Cause::Unchanged));
+        assert!(matches!(outbox.take(), Some((CHANNEL, Mark::ChannelGone(Cause::Changed)))));
     }
 
     #[test]

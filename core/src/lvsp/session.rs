@@ -10,7 +10,9 @@
 //!       └─▶ Dump ─────────────────── READY ─▶ Live
 //! ```
 //!
-//! Messages of a dump are numbered but not kept, so a link lost during a dump starts it again.
+//! Messages of a dump are numbered but not kept, so a link lost during a dump starts it again. While
+//! the revision is not known nothing that is in force can be said: a session that owes everything then
+//! sends READY first, and the dump once the revision is decided.
 
 use crate::command::Command;
 use crate::ids::{ChannelId, ConnId, UserId};
@@ -36,11 +38,10 @@ pub(crate) enum Dump<P> {
 pub(crate) enum Phase<P> {
     /// What was sent before, behind this position.
     Replay(u64),
-    /// What happened while the link was lost. Nothing was told before in a session of an undecided
-    /// revision, so that this is all, whether the chat server resumed or not.
+    /// What happened while the link was lost.
     Settle { resumed: bool },
-    /// Everything that is in force.
-    Dump(Dump<P>),
+    /// Everything that is in force; `late` if READY came before it.
+    Dump { cursor: Dump<P>, late: bool },
     /// What happens.
     Live,
 }
@@ -56,6 +57,9 @@ pub(crate) struct Session<P> {
     pub(crate) errors: bool,
     pub(crate) phase: Phase<P>,
     pub(crate) speech: Speech,
+    /// Whether everything that is in force is to be told before anything else: what was to be told
+    /// was forgotten, or could not be said when the chat server resumed.
+    owes_state: bool,
     outbox: Outbox<P>,
     log: ReplayLog,
 }
@@ -79,6 +83,7 @@ impl<P: Copy + Ord> Session<P> {
             errors,
             phase: Phase::Live,
             speech,
+            owes_state: false,
             outbox: Outbox::new(),
             log: ReplayLog::new(bounds),
         }
@@ -89,9 +94,21 @@ impl<P: Copy + Ord> Session<P> {
         self.speech.read(message)
     }
 
-    /// Notes that something is to be told.
+    /// Notes that something is to be told, unless everything is.
     pub(crate) fn mark(&mut self, subject: Subject<P>, mark: Mark) {
-        self.outbox.put(subject, mark);
+        if !self.owes_state {
+            self.outbox.put(subject, mark);
+        }
+    }
+
+    /// Whether a channel is yet to be told of.
+    pub(crate) fn is_to_tell_of(&self, channel: ChannelId) -> bool {
+        self.outbox.has(Subject::Channel(channel))
+    }
+
+    /// Whether something waits until the revision is known.
+    pub(crate) fn is_withholding(&self) -> bool {
+        !self.speech.is_decided() && !self.outbox.is_empty()
     }
 
     /// Notes an answer that is about no object. Up to `most` wait; whether this one does.
@@ -120,15 +137,16 @@ impl<P: Copy + Ord> Session<P> {
         self.log.take_evictions()
     }
 
-    /// Forgets what is yet to be told; a RESUME gets everything that is in force then.
+    /// Forgets what is yet to be told: everything that is in force takes its place.
     pub(crate) fn forget_news(&mut self) {
         self.outbox.clear();
-        self.log.skip();
+        self.owes_state = true;
     }
 
-    /// The oldest thing that is to be told. Nothing while the revision is undecided.
+    /// The oldest thing that is to be told. While the revision is undecided only refusals, which
+    /// are the same in all.
     pub(crate) fn take_mark(&mut self) -> Option<(Subject<P>, Mark)> {
-        if self.speech.is_decided() { self.outbox.take() } else { None }
+        if self.speech.is_decided() { self.outbox.take() } else { self.outbox.take_refusal() }
     }
 
     /// Numbers news and keeps them for replay; `None` where the revision has no form for them.
@@ -155,21 +173,30 @@ impl<P: Copy + Ord> Session<P> {
     /// Begins to catch up a chat server that has everything up to `seq`: with what it missed, or
     /// with everything when that is not all here any more.
     pub(crate) fn catch_up(&mut self, now: Timestamp, seq: Option<u64>) {
-        let dumping = matches!(self.phase, Phase::Dump(_));
-        self.phase = match seq.filter(|seq| !dumping && self.log.replays_from(now, *seq)) {
+        let owes = self.owes_state || matches!(self.phase, Phase::Dump { .. });
+        self.phase = match seq.filter(|seq| !owes && self.log.replays_from(now, *seq)) {
             Some(seq) => Phase::Replay(seq),
             None => self.begin_dump(),
         };
     }
 
     fn begin_dump(&mut self) -> Phase<P> {
-        if !self.speech.is_decided() {
-            // Nothing was told yet, so that every mark still stands.
-            return Phase::Settle { resumed: false };
-        }
-        // Everything is about to be told.
+        // Everything is about to be told, or is owed until it can be said.
         self.outbox.clear();
-        Phase::Dump(Dump::Channels(None))
+        self.owes_state = !self.speech.is_decided();
+        if self.owes_state {
+            Phase::Settle { resumed: false }
+        } else {
+            Phase::Dump { cursor: Dump::Channels(None), late: false }
+        }
+    }
+
+    /// The revision became known: what was owed until then is told.
+    pub(crate) fn tell_owed(&mut self) {
+        if std::mem::take(&mut self.owes_state) {
+            let late = self.phase == Phase::Live;
+            self.phase = Phase::Dump { cursor: Dump::Channels(None), late };
+        }
     }
 
     /// The message behind `after`, which moves the replay on. What was evicted meanwhile turns it

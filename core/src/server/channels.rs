@@ -98,7 +98,7 @@ impl Server {
             self.membership.set_token(id, token);
         }
         if before.0 != after.0 {
-            self.membership.adopt_guild(id);
+            self.adopt_guild(id);
         }
         if before.1 != bitrate {
             for relay in relays.iter() {
@@ -108,6 +108,16 @@ impl Server {
         if before == after { Cause::Unchanged } else { Cause::Changed }
     }
 
+    /// The members of a room count as its guild's from now on: who waits by the guild's id goes on.
+    pub(super) fn adopt_guild(&mut self, id: RoomId) {
+        let adopted = self.membership.adopt_guild(id);
+        let Some(room) = self.membership.room(id) else { return };
+        let (channel, guild, now) = (room.channel, room.guild, self.now);
+        for user in adopted {
+            self.retry_held(now, channel, guild, user);
+        }
+    }
+
     pub(super) fn destroy_channel(
         &mut self,
         now: Timestamp,
@@ -115,7 +125,9 @@ impl Server {
         channel: ChannelId,
     ) {
         let mut tombstone = Tombstone { since: now, guild: None, users: Vec::new() };
+        let mut cause = Cause::Unchanged;
         if let Some(id) = self.membership.room_of(client, channel) {
+            cause = Cause::Changed;
             let room = self.membership.room(id);
             tombstone.guild = room.and_then(|room| room.guild);
             for member in room.map_or_else(Vec::new, |room| room.members.clone()) {
@@ -132,7 +144,7 @@ impl Server {
                 self.clear_tombstone(client, channel);
             }
         }
-        self.tell_channel_gone(now, client, channel);
+        self.tell_channel_gone(now, client, channel, cause);
     }
 
     /// Forgets a room without members.

@@ -11,6 +11,13 @@ use crate::ids::ControlId;
 use crate::reasons::Refused;
 use crate::time::Timestamp;
 use crate::wire::lvsp::VoiceInfo;
+use crate::wire::secret::Secret;
+
+/// An empty secret is none: whoever leaves it out in some languages writes it so, and it would let
+/// everybody in.
+fn given(secret: Option<Secret>) -> Option<Secret> {
+    secret.filter(|secret| !secret.is_empty())
+}
 
 impl Server {
     /// Carries out a command on the channels of one chat server.
@@ -32,7 +39,7 @@ impl Server {
         }
         match command {
             Command::SetChannel { channel, guild, bitrate, token } => {
-                let stated = Stated { channel, guild, bitrate, token };
+                let stated = Stated { channel, guild, bitrate, token: given(token) };
                 self.set_channel(now, client, stated).map(|_| ())
             }
             Command::DestroyChannel { channel } => {
@@ -40,6 +47,7 @@ impl Server {
                 Ok(())
             }
             Command::Place { user, channel, guild, session_id, token, flags } => {
+                let (session_id, token) = (given(session_id), given(token));
                 let placement = Placement { user, channel, guild, session_id, token, flags };
                 self.place(now, client, placement)
             }

@@ -157,7 +157,9 @@ impl Server {
         let order = session.read(message);
         let decides = session.speech.is_decided() && !decided_before;
         if decides {
+            session.tell_owed();
             self.timers.clear(Timer::Undecided(client));
+            self.pump_news(now, client);
         } else if !decided_before && self.timers.armed(Timer::Undecided(client)).is_none() {
             self.timers.set(Timer::Undecided(client), now + UNDECIDED);
         }
@@ -167,9 +169,6 @@ impl Server {
         });
         if let Err(refusal) = done {
             self.refuse(now, client, refusal);
-        }
-        if decides {
-            self.pump_news(now, client);
         }
     }
 
@@ -328,9 +327,21 @@ impl Server {
 
     /// A session in place of an earlier one: what that stated has to be stated again.
     fn identify_control(&mut self, now: Timestamp, client: ControlId, newcomer: Newcomer) {
+        self.come_back(now, client);
         self.begin_control(now, client, newcomer);
         self.unconfirm(now, client);
         self.control_ready(now, client, newcomer.conn, false);
+    }
+
+    /// A connection takes the session: nobody else waits for it any more, and no call ends for want of
+    /// a chat server.
+    fn come_back(&mut self, now: Timestamp, client: ControlId) {
+        self.timers.clear(Timer::Takeover(client));
+        if let Some(waiting) = self.control(client).waiting.take() {
+            self.close_conn(now, waiting.conn, CloseReason::ControlReplaced);
+        }
+        self.timers.clear(Timer::Grace(client));
+        self.cancel_ends(client);
     }
 
     fn begin_control(&mut self, now: Timestamp, client: ControlId, newcomer: Newcomer) {
@@ -363,7 +374,7 @@ impl Server {
             Some(older) if !same => self.await_takeover(now, client, newcomer, older),
             Some(_) | None => {
                 // Nothing goes on that began before this process did.
-                let seq = session.filter(|_| same).map(|_| resume.seq);
+                let seq = session.filter(|_| same).and(resume.seq);
                 self.resume_control(now, client, newcomer, seq);
             }
         }
@@ -378,6 +389,7 @@ impl Server {
         seq: Option<u64>,
     ) {
         let conn = newcomer.conn;
+        self.come_back(now, client);
         if self.control(client).session.is_none() {
             self.begin_control(now, client, newcomer);
         }
@@ -403,12 +415,14 @@ impl Server {
         self.set_control_stage(conn, Stage::Live(client));
         self.stats.control_resumes += u64::from(resumed);
         self.control(client).connected_since = Some(now);
-        self.timers.clear(Timer::Grace(client));
-        self.cancel_ends(client);
         let health = self.tell_health(client);
         let Some(session) = &mut self.control(client).session else { return };
         session.phase = Phase::Live;
+        let waits = session.is_withholding();
         let ready = ServerMessage::Ready { health, session: session.id.clone(), resumed };
+        if waits {
+            self.timers.set(Timer::Undecided(client), now + UNDECIDED);
+        }
         self.send(now, conn, &ready.encode(None));
         self.event(Event::ControlConnected { client, conn, resumed });
     }
@@ -438,6 +452,10 @@ impl Server {
                 control.lost_at = Some(now);
                 if let Some(session) = &mut control.session {
                     session.conn = None;
+                }
+                if control.waiting.is_some() {
+                    // Whoever waits to see whether it lives has seen.
+                    self.timers.set(Timer::Takeover(client), now);
                 }
                 self.timers.clear(Timer::Undecided(client));
                 self.timers.set(Timer::Grace(client), now + self.config.control_grace);

@@ -6,7 +6,7 @@
 
 use super::Server;
 use super::membership::{Member, Scope};
-use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId};
+use crate::ids::{ChannelId, ConnId, ControlId, MemberId, RoomId, UserId};
 use crate::lvsp::outbox::{Cause, Mark, Subject};
 use crate::lvsp::revision::News;
 use crate::lvsp::session::{Dump, Phase};
@@ -26,7 +26,8 @@ impl Server {
     }
 
     /// A chat server that makes more news than it reads loses its connection, and is told everything
-    /// that is in force when it resumes, which takes no memory until then.
+    /// that is in force when it resumes, which takes no memory until then. One whose revision is not
+    /// known had nothing to read: it is told so once that is.
     fn limit_news(&mut self, now: Timestamp, client: ControlId) {
         let most = self.config.limits.control_news_bytes;
         let Some(session) = &mut self.control(client).session else { return };
@@ -34,6 +35,9 @@ impl Server {
             return;
         }
         session.forget_news();
+        if !session.speech.is_decided() {
+            return;
+        }
         let conn = session.conn;
         self.stats.limits.control_news_bytes += 1;
         if let Some(conn) = conn {
@@ -51,13 +55,15 @@ impl Server {
         self.mark(now, client, Subject::Channel(channel), Mark::Channel(cause));
     }
 
+    /// Tells that a channel is gone; [`Cause::Unchanged`] if it was not there.
     pub(super) fn tell_channel_gone(
         &mut self,
         now: Timestamp,
         client: ControlId,
         channel: ChannelId,
+        cause: Cause,
     ) {
-        self.mark(now, client, Subject::Channel(channel), Mark::ChannelGone(None));
+        self.mark(now, client, Subject::Channel(channel), Mark::ChannelGone(cause));
     }
 
     /// Tells of a voice state as it is in force; `full` with what its voice client needs.
@@ -145,11 +151,12 @@ impl Server {
         let Some(session) = &mut self.control(client).session else { return false };
         let text = match session.phase {
             Phase::Replay(after) => session.replay_next(now, after),
-            Phase::Dump(cursor) => {
+            Phase::Dump { cursor, late } => {
                 let (news, next) = self.dump_step(client, cursor);
                 let Some(session) = &mut self.control(client).session else { return false };
                 match next {
-                    Some(next) => session.phase = Phase::Dump(next),
+                    Some(cursor) => session.phase = Phase::Dump { cursor, late },
+                    None if late => session.phase = Phase::Live,
                     None => {
                         self.control_ready(now, client, conn, false);
                         return true;
@@ -187,19 +194,46 @@ impl Server {
             (Subject::Channel(channel), Mark::Channel(cause)) => {
                 self.channel_news(self.membership.room_of(client, channel)?, cause)?
             }
-            (Subject::Channel(channel), Mark::ChannelGone(guild_id)) => News::Channel {
-                info: ChannelInfo { id: channel, guild_id, bitrate: None, deleted: true },
+            (Subject::Channel(channel), Mark::ChannelGone(cause)) => News::Channel {
+                info: ChannelInfo { id: channel, guild_id: None, bitrate: None, deleted: true },
                 token: None,
-                cause: Cause::Changed,
+                cause,
             },
             (Subject::Voice(user, scope), Mark::Voice { full }) => {
-                self.voice_news(self.membership.member_of(client, user, scope)?, full)?
+                let member = self.marked_member(client, user, scope)?;
+                if self.is_before_its_channel(client, member) {
+                    // Behind the channel, which is in the queue already.
+                    self.control(client).session.as_mut()?.mark(subject, Mark::Voice { full });
+                    return None;
+                }
+                self.voice_news(member, full)?
             }
+            (Subject::Absent(_) | Subject::Remark(_), Mark::VoiceGone(gone)) => News::Absent(*gone),
             (_, Mark::VoiceGone(gone)) => News::Voice(*gone),
             (_, Mark::Refusal(refusal)) => News::Refused(*refusal),
             (_, Mark::Channel(_) | Mark::ChannelGone(_) | Mark::Voice { .. }) => return None,
         };
         self.control(client).session.as_mut()?.number(now, news)
+    }
+
+    /// The voice state that was marked under this scope.
+    fn marked_member(&self, client: ControlId, user: UserId, scope: Scope) -> Option<MemberId> {
+        self.membership.member_of(client, user, scope).or_else(|| {
+            // The guild of its channel became known meanwhile.
+            let Scope::Channel(channel) = scope else { return None };
+            let room = self.membership.room_of(client, channel)?;
+            let guild = self.membership.room(room)?.guild;
+            let moved = self.membership.member_of(client, user, Scope::of(guild, channel))?;
+            (self.membership.member(moved)?.room == room).then_some(moved)
+        })
+    }
+
+    /// Whether a voice state is about to be told before the channel that it is in.
+    fn is_before_its_channel(&mut self, client: ControlId, member: MemberId) -> bool {
+        let room = self.membership.member(member).map(|member| member.room);
+        let channel = room.and_then(|room| self.membership.room(room)).map(|room| room.channel);
+        let session = self.control(client).session.as_ref();
+        session.zip(channel).is_some_and(|(session, channel)| session.is_to_tell_of(channel))
     }
 
     fn channel_news(&self, room: RoomId, cause: Cause) -> Option<News> {

@@ -37,9 +37,12 @@ impl Server {
         // A channel belongs to one guild, whatever is said later.
         let guild = known_guild.or(guild);
         let present = self.membership.member_of(client, user, Scope::of(guild, channel));
-        let here = present.filter(|id| self.membership.member(*id).map(|m| m.room) == room);
-        if let Some(member) = here {
-            return self.place_again(now, client, member, placement);
+        // It may have been placed there when the guild was not known.
+        let alone = self.membership.member_of(client, user, Scope::Channel(channel));
+        let is_here = |id: &MemberId| self.membership.member(*id).map(|m| m.room) == room;
+        if let Some(here) = present.into_iter().chain(alone).find(is_here) {
+            let elsewhere = present.filter(|id| *id != here);
+            return self.stay(now, client, here, elsewhere, guild, placement);
         }
         self.check_room_for(room, present.is_some())?;
         let session_id = placement.session_id.as_ref().map_or(SESSION_ID_BYTES, Secret::len);
@@ -72,6 +75,33 @@ impl Server {
         self.timers.set(Timer::Reservation(id), now + limits.reservation_ms.duration());
         self.tell_voice_state(now, id, true);
         self.retry_held(now, channel, guild, user);
+        Ok(())
+    }
+
+    /// The user is where it is placed already. It may be elsewhere as well, in a channel that turned
+    /// out to be of the same guild: there it was before.
+    fn stay(
+        &mut self,
+        now: Timestamp,
+        client: ControlId,
+        here: MemberId,
+        elsewhere: Option<MemberId>,
+        guild: Option<GuildId>,
+        placement: Placement,
+    ) -> Result<(), Refused> {
+        self.check_credentials_again(here, &placement)?;
+        if let Some(elsewhere) = elsewhere {
+            self.remove_member(now, elsewhere, GoneReason::Moved);
+        }
+        let Some(member) = self.membership.member(here) else { return Ok(()) };
+        let (room, is_of_guild) = (member.room, member.guild == guild);
+        if self.membership.room(room).is_some_and(|room| room.guild != guild) {
+            let stated = Stated { channel: placement.channel, guild, bitrate: None, token: None };
+            self.set_channel(now, client, stated)?;
+        } else if !is_of_guild {
+            self.adopt_guild(room);
+        }
+        self.place_again(now, client, here, placement);
         Ok(())
     }
 
@@ -123,23 +153,34 @@ impl Server {
         Ok(())
     }
 
-    /// The user is where it is placed already: a re-statement, perhaps with other flags.
+    /// Whether what is stated again of somebody who is there can be kept.
+    fn check_credentials_again(
+        &mut self,
+        id: MemberId,
+        placement: &Placement,
+    ) -> Result<(), Refused> {
+        let Some(member) = self.membership.member(id) else { return Ok(()) };
+        let longer = |given: &Option<Secret>, kept: &Secret| {
+            given.as_ref().map_or(0, |given| given.len().saturating_sub(kept.len()))
+        };
+        let bytes = longer(&placement.session_id, &member.session_id)
+            + longer(&placement.token, &member.token);
+        self.check_credentials(bytes)
+    }
+
+    /// A re-statement, perhaps with other flags and secrets.
     fn place_again(
         &mut self,
         now: Timestamp,
         client: ControlId,
         id: MemberId,
         placement: Placement,
-    ) -> Result<(), Refused> {
-        if let Some(member) = self.membership.member(id) {
-            let longer = |given: &Option<Secret>, kept: &Secret| {
-                given.as_ref().map_or(0, |given| given.len().saturating_sub(kept.len()))
-            };
-            let bytes = longer(&placement.session_id, &member.session_id)
-                + longer(&placement.token, &member.token);
-            self.check_credentials(bytes)?;
-        }
+    ) {
         self.restate(now, client, id);
+        if self.session(id).is_none() {
+            // Its client is about to come, or to try once more.
+            self.reserve(now, id);
+        }
         if let Some(member) = self.membership.member(id) {
             let session_id = placement.session_id.unwrap_or_else(|| member.session_id.clone());
             let token = placement.token.unwrap_or_else(|| member.token.clone());
@@ -147,7 +188,6 @@ impl Server {
         }
         self.apply_flags(now, id, placement.flags);
         self.tell_voice_state(now, id, true);
-        Ok(())
     }
 
     pub(super) fn set_flags(
@@ -190,22 +230,23 @@ impl Server {
     }
 
     fn find(&self, client: ControlId, target: &Target) -> Vec<MemberId> {
-        if let Some(session_id) = &target.session_id
-            && let Some(id) = self.membership.member_of_session(client, session_id)
-        {
-            return vec![id];
+        let is_meant = |id: &MemberId| {
+            let Some(member) = self.membership.member(*id) else { return false };
+            let channel = self.membership.room(member.room).map(|room| room.channel);
+            target.user.is_none_or(|user| member.user == user)
+                && target.guild.is_none_or(|guild| member.guild == Some(guild))
+                && target.channel.is_none_or(|wanted| channel == Some(wanted))
+        };
+        if let Some(session_id) = &target.session_id {
+            // One session of a chat server may be in several channels, as bots are.
+            let of_session = self.membership.members_of_session(client, session_id);
+            let found: Vec<_> = of_session.filter(is_meant).collect();
+            if !found.is_empty() {
+                return found;
+            }
         }
         let Some(user) = target.user else { return Vec::new() };
-        self.membership
-            .members_of_user(client, user)
-            .into_iter()
-            .filter(|id| {
-                let Some(member) = self.membership.member(*id) else { return false };
-                let channel = self.membership.room(member.room).map(|room| room.channel);
-                target.guild.is_none_or(|guild| member.guild == Some(guild))
-                    && target.channel.is_none_or(|wanted| channel == Some(wanted))
-            })
-            .collect()
+        self.membership.members_of_user(client, user).into_iter().filter(is_meant).collect()
     }
 
     /// Removes whom the target names; nobody is success as well: already gone.

@@ -9,6 +9,7 @@ use super::Server;
 use super::deadlines::Timer;
 use super::membership::Room;
 use crate::ids::{ControlId, MemberId};
+use crate::lvsp::outbox::Cause;
 use crate::output::GoneReason;
 use crate::time::Timestamp;
 
@@ -89,11 +90,21 @@ impl Server {
                 self.remove_member(now, id, GoneReason::NotRestated);
             }
         }
+        self.reconcile_rooms(now, client);
+    }
+
+    fn reconcile_rooms(&mut self, now: Timestamp, client: ControlId) {
         let rooms: Vec<_> = self.membership.rooms_from(client, None).collect();
         for id in rooms {
-            let stale = |room: &Room| !room.confirmed && room.members.is_empty();
-            if self.membership.room(id).is_some_and(stale) {
+            if self.outputs.len() > self.config.limits.outputs {
+                self.put_off();
+                return self.timers.set(Timer::Reconcile(client), now + PAUSE);
+            }
+            let stale = |room: &&Room| !room.confirmed && room.members.is_empty();
+            if let Some(room) = self.membership.room(id).filter(stale) {
+                let channel = room.channel;
                 self.drop_room(id);
+                self.tell_channel_gone(now, client, channel, Cause::Changed);
             }
         }
     }

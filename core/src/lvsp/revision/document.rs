@@ -48,6 +48,7 @@ pub(super) fn write(news: News) -> Option<ServerMessage> {
         }
         News::Voice(voice) if voice.token.is_some() => Some(voice_data(VOICE_STATE_DONE, voice)),
         News::Voice(voice) => Some(voice_data(VOICE_STATE_UPDATE, voice)),
+        News::Absent(voice) => Some(voice_data(VOICE_STATE_DESTROY, voice)),
         News::Refused(error) => Some(ServerMessage::InfoError(error)),
     }
 }

@@ -34,12 +34,15 @@ pub(super) fn read(message: ChatMessage) -> Result<Command, Refusal> {
     }
 }
 
-/// A voice state with `channel_id: null` is a leave; so is one that is named by its session alone.
+/// A voice state with `channel_id: null` is a leave; so is a session id that stands alone.
 fn voice_command(update: VoiceUpdate) -> Command {
     let leaves = match update.channel_id {
         Place::Gone => true,
         Place::Unstated => {
-            update.session_id.is_some() && update.flags == VoiceFlagsUpdate::default()
+            update.session_id.is_some()
+                && update.user_id.is_none()
+                && update.guild_id.is_none()
+                && update.flags == VoiceFlagsUpdate::default()
         }
         Place::In(_) => false,
     };
@@ -59,11 +62,11 @@ fn voice_command(update: VoiceUpdate) -> Command {
     }
 }
 
-/// A channel that was stated again and is as it was is not answered: a chat server that takes our
+/// What was stated and is so already, gone included, is not answered: a chat server that takes our
 /// INFO for news and states it again would start a loop.
 pub(super) fn write(news: News) -> Option<ServerMessage> {
     match news {
-        News::Channel { cause: Cause::Unchanged, .. } => None,
+        News::Channel { cause: Cause::Unchanged, .. } | News::Absent(_) => None,
         News::Channel { info, .. } => Some(ServerMessage::InfoChannel(info)),
         News::Voice(voice) => Some(ServerMessage::InfoVoice(voice)),
         News::Refused(error) => Some(ServerMessage::InfoError(error)),

@@ -52,6 +52,7 @@ pub(super) fn write(news: News, assign: bool) -> Option<ServerMessage> {
         }
         News::Voice(voice) if voice.channel_id.is_none() => Some(voice_data(VST_LEAVE, voice)),
         News::Voice(voice) => Some(voice_data(VST_UPDATE, voice)),
+        News::Absent(voice) => Some(voice_data(VST_LEAVE, voice)),
         News::Refused(error) => Some(ServerMessage::InfoError(error)),
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum News {
     /// A voice state as it is in force; without a channel its end, with a token the answer to a
     /// request.
     Voice(VoiceInfo),
+    /// The removal of somebody who was not there changed nothing.
+    Absent(VoiceInfo),
     /// A refused order.
     Refused(InfoError),
 }

@@ -164,11 +164,12 @@ impl Membership {
     }
 
     /// The guild of a room became known: its members count as the guild's from now on, but for those
-    /// who are placed elsewhere in it already.
-    pub(super) fn adopt_guild(&mut self, room: RoomId) {
+    /// who are placed elsewhere in it already. Whose place that changed.
+    pub(super) fn adopt_guild(&mut self, room: RoomId) -> Vec<UserId> {
+        let mut adopted = Vec::new();
         let Some(Room { client, channel, guild: Some(guild), members, .. }) = self.rooms.get(room)
         else {
-            return;
+            return adopted;
         };
         let (client, channel, guild) = (*client, *channel, *guild);
         for id in members {
@@ -181,7 +182,9 @@ impl Membership {
             self.by_user.remove(&(client, member.user, Scope::Channel(channel)));
             self.by_user.insert(new, *id);
             self.by_server.insert((guild.as_u64(), member.user, *id));
+            adopted.push(member.user);
         }
+        adopted
     }
 
     /// Replaces what the client must present, keeping the indexes in step.
@@ -230,13 +233,13 @@ impl Membership {
             .collect()
     }
 
-    /// The voice state that a chat server names by session id alone.
-    pub(super) fn member_of_session(
+    /// The voice states of one chat server that have this session id.
+    pub(super) fn members_of_session(
         &self,
         client: ControlId,
         session_id: &Secret,
-    ) -> Option<MemberId> {
-        self.of_session(session_id).find(|id| {
+    ) -> impl Iterator<Item = MemberId> {
+        self.of_session(session_id).filter(move |id| {
             self.members.get(*id).is_some_and(|member| {
                 member.client == client
                     && auth::verify_token(
@@ -272,10 +275,15 @@ impl Membership {
         session_id: &Secret,
         token: &Secret,
     ) -> Option<MemberId> {
-        let id = self.matching(self.of_session(session_id), session_id, token)?;
-        let member = self.members.get(id)?;
-        let channel = self.rooms.get(member.room)?.channel;
-        server_ids(member.guild, channel).any(|known| known == server_id).then_some(id)
+        // Before the secrets are looked at: one session id may be that of several.
+        let is_there = |id: &MemberId| {
+            let member = self.members.get(*id);
+            let room = member.and_then(|member| self.rooms.get(member.room));
+            member.zip(room).is_some_and(|(member, room)| {
+                server_ids(member.guild, room.channel).any(|known| known == server_id)
+            })
+        };
+        self.matching(self.of_session(session_id).filter(is_there), session_id, token)
     }
 
     /// Who may have this session id.

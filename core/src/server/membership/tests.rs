@@ -123,7 +123,7 @@ proptest! {
                 }
                 Step::NameGuild { channel } => {
                     all.room_mut(rooms[channel]).expect("no room goes").guild = guild;
-                    all.adopt_guild(rooms[channel]);
+                    let _adopted = all.adopt_guild(rooms[channel]);
                 }
             }
             all.check();

@@ -21,8 +21,8 @@ pub enum ChatMessage {
     Resume {
         /// As in Identify.
         token: Secret,
-        /// The newest INFO that arrived; 0 for none.
-        seq: u64,
+        /// The newest INFO that arrived; 0 for none. `None` if the chat server does not know.
+        seq: Option<u64>,
         /// The session, as Ready named it.
         session: Option<Secret>,
         /// As in Identify.
@@ -179,12 +179,15 @@ impl ChatMessage {
                 let d = root.object("d", &["token", "seq", "session", "features"])?;
                 Self::Resume {
                     token: d.secret("token")?,
-                    seq: d.integer("seq")?,
+                    seq: d.optional_integer("seq")?,
                     session: d.optional_secret("session")?,
                     features: d.names("features")?,
                 }
             }
-            opcode::HEARTBEAT => Self::Heartbeat { s: root.object("d", &["s"])?.integer("s")? },
+            opcode::HEARTBEAT => {
+                let s = root.object("d", &["s"])?.optional_integer("s")?;
+                Self::Heartbeat { s: s.unwrap_or(0) }
+            }
             opcode::INFO => Self::parse_info(&root)?,
             opcode::VST_REQUEST => {
                 let d = root.object("d", VOICE_KEYS)?;
@@ -283,7 +286,8 @@ struct Identify<'a> {
 #[derive(Serialize)]
 struct Resume<'a> {
     token: &'a Secret,
-    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: &'a Option<Secret>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -334,6 +338,7 @@ mod tests {
     const EXACT: &[&str] = &[
         r#"{"op":1,"d":{"token":"t"}}"#,
         r#"{"op":1,"d":{"token":"t","features":["errors","other"]}}"#,
+        r#"{"op":2,"d":{"token":"t"}}"#,
         r#"{"op":2,"d":{"token":"t","seq":7}}"#,
         r#"{"op":2,"d":{"token":"t","seq":7,"session":"x","features":["errors"]}}"#,
         r#"{"op":4,"d":{"s":0}}"#,
