@@ -409,9 +409,11 @@ impl World {
     fn check_presence(&mut self) {
         let wrong = self.legal().find_map(|voice| {
             let session = voice.session.as_ref()?;
-            let mut here = self
-                .legal()
-                .filter(|other| other.wanted == voice.wanted && other.index != voice.index);
+            // Who has just come is told of together with others, a moment later.
+            let mut here = self.legal().filter(|other| {
+                let is_other = other.wanted == voice.wanted && other.index != voice.index;
+                is_other && other.is_settled(self.kit.now)
+            });
             let missing = here.find(|other| !session.present.contains(&other.user()));
             let strange = session.present.iter().find(|user| {
                 let there = self.chat.knows(**user).map(|(channel, _)| channel);
