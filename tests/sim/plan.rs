@@ -276,6 +276,14 @@ impl Plan {
         plan
     }
 
+    /// How long somebody is kept whose client is missed and does not come back, in milliseconds. A
+    /// server that stood still gives everybody so much more time.
+    pub(crate) fn kept_ms(&self) -> u64 {
+        let stall = |op: &Op| if let Action::ServerStall { ms } = op.action { ms } else { 0 };
+        let longest_stall = self.ops.iter().map(stall).max().unwrap_or_default();
+        self.knobs.resume_window_ms.max(self.knobs.reservation_ms) + longest_stall
+    }
+
     fn draw_ops(&mut self, dice: &mut Dice) {
         let voices = self.voices.len() as u64;
         let end = dice.between(5_000, 60_000);

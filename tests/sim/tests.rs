@@ -118,6 +118,26 @@ found! {
         at 8820 control-crash 13656
     ";
 
+    /// A little-endian counter that wraps strews its nonces over the whole range: it must not be taken
+    /// for a client that draws them, out of whose way the server could go.
+    fn a_counter_that_wraps_is_no_client_that_draws() = "
+        seed 78705
+        voices koe koe
+        counter_start 2
+        at 71 join 1 0
+        at 976 join 0 0
+        at 2425 talk 0 46
+        at 10915 talk 0 47
+        at 17010 talk 0 46
+        at 25193 talk 0 29
+        at 32696 talk 0 25
+        at 43953 talk 0 30
+        at 49236 talk 0 49
+        at 51794 talk 0 27
+        at 53847 talk 0 50
+        at 57163 talk 0 33
+    ";
+
     /// A departure was written to a connection that had broken already, and a client without numbers
     /// was not told of it again when it resumed. Found by fuzzing.
     fn a_departure_that_was_not_read_is_told_again() = "

@@ -347,9 +347,8 @@ impl World {
         if self.chat.forgetful {
             // Whoever it did not take out goes when its client is missed and cannot come back any more.
             self.chat.watch(&mut self.kit);
-            let knobs = &self.plan.knobs;
             let missed_ms = Limits::default().heartbeat_silence_ms.0;
-            recovery += (missed_ms + knobs.resume_window_ms.max(knobs.reservation_ms)) * MILLI;
+            recovery += (missed_ms + self.plan.kept_ms()) * MILLI;
         }
         self.kit.add_in(recovery, Event::Examine(0));
     }

@@ -13,8 +13,11 @@
 //! Both bits begin as 1, and `n` near the middle of its range, so that a big-endian client that
 //! counts over its half's edge does not walk into what was used. If the first packet of a client has
 //! either bit as we have it, both become the opposite of the client's; `n` goes on. An exact guard
-//! watches the rest. A client that draws its nonces (interactions.py) comes near to ours by chance:
-//! `n` goes on far from there, as long as what was used can be remembered.
+//! watches the rest.
+//!
+//! A client that draws its nonces (interactions.py) comes near to ours by chance: `n` goes on far from
+//! there, as long as what was used can be remembered. Not so for one that counts: a little-endian
+//! counter that leaves its half strews what it uses over the whole range.
 
 /// `n` is counted modulo this.
 const RANGE: u32 = 1 << 30;
@@ -27,6 +30,10 @@ const MARGIN: u32 = 1 << 16;
 const LEAP: u32 = RANGE / 8;
 /// Runs that are remembered behind the current one.
 const RUNS: usize = 4;
+/// A step of a counter, be it lost packets or such that overtook each other, is no longer than this.
+const STEP: u32 = 1 << 12;
+/// So many longer steps in a row, and the client draws.
+const DRAWN: u8 = 16;
 
 /// What the client's suffix says about the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +82,10 @@ pub struct ServerNonce {
     /// What was used before the pattern was switched, or `n` leapt.
     before: [Option<Used>; RUNS],
     current: Used,
-    observed: bool,
+    /// The client's last suffix.
+    last: Option<[u8; 4]>,
+    /// How many steps of the client in a row were none of a counter.
+    drawn: u8,
     sent: u64,
     packets_max: u64,
 }
@@ -93,7 +103,7 @@ impl ServerNonce {
         let pattern = Pattern { top: true, tail: true };
         let packets_max = packets_max.min(u64::from(RANGE - MARGIN));
         let current = Used { pattern, first: n % RANGE, count: 0 };
-        Self { before: [None; RUNS], current, observed: false, sent: 0, packets_max }
+        Self { before: [None; RUNS], current, last: None, drawn: 0, sent: 0, packets_max }
     }
 
     /// The next suffix; `None` when the key is used up.
@@ -117,8 +127,10 @@ impl ServerNonce {
     /// Takes note of the suffix of a client packet that authenticated.
     pub fn observe(&mut self, suffix: [u8; 4]) -> Observed {
         let (pattern, n) = decode(suffix);
-        if !self.observed {
-            self.observed = true;
+        if let Some(last) = self.last.replace(suffix) {
+            let counts = is_step(last, suffix);
+            self.drawn = if counts { 0 } else { self.drawn.saturating_add(1) };
+        } else {
             let ours = self.current.pattern;
             if ours.top == pattern.top || ours.tail == pattern.tail {
                 let opposite = Pattern { top: !pattern.top, tail: !pattern.tail };
@@ -137,9 +149,12 @@ impl ServerNonce {
         runs.any(|run| run.meets(pattern, n, ahead))
     }
 
-    /// Goes on far behind `n`, which the client used. `false`, and nothing changes, where all is used
-    /// already or nothing more can be remembered.
+    /// Goes on far behind `n`, which a client used that draws. `false`, and nothing changes, for one
+    /// that counts, where all is used already, or where nothing more can be remembered.
     fn leap(&mut self, n: u32) -> bool {
+        if self.drawn < DRAWN {
+            return false;
+        }
         let pattern = self.current.pattern;
         let next = Used { pattern, first: n.wrapping_add(LEAP) % RANGE, count: 0 };
         !self.used(pattern, next.first, MARGIN) && self.go_on(next)
@@ -161,6 +176,13 @@ impl ServerNonce {
         self.packets_max = self.packets_max.min(self.sent.saturating_add(free));
         true
     }
+}
+
+/// Whether a counter may have gone from one to the other, in either order of its bytes.
+const fn is_step(from: [u8; 4], to: [u8; 4]) -> bool {
+    let big = u32::from_be_bytes(to).wrapping_sub(u32::from_be_bytes(from));
+    let little = u32::from_le_bytes(to).wrapping_sub(u32::from_le_bytes(from));
+    big.wrapping_add(STEP) <= 2 * STEP || little.wrapping_add(STEP) <= 2 * STEP
 }
 
 /// The upper 23 bits of `n` and its lower 7, with a bit of the pattern before each.
@@ -320,6 +342,14 @@ mod tests {
         }
     }
 
+    /// Nonces of a client that draws, in the half that the server left to it.
+    fn draw(server: &mut ServerNonce) {
+        for k in 0..=DRAWN {
+            let suffix = [k.wrapping_mul(37) & 0x7F, k.wrapping_mul(91), k, 1];
+            assert_eq!(server.observe(suffix), Observed::Fine, "{suffix:?}");
+        }
+    }
+
     /// What the server would use next.
     fn upcoming(server: &ServerNonce, ahead: u32) -> [u8; 4] {
         encode(server.current.pattern, server.current.end() + ahead)
@@ -333,6 +363,7 @@ mod tests {
         let mut ours = Vec::new();
         let mut theirs = HashSet::new();
         for ahead in [0, 1, 5, MARGIN - 1] {
+            draw(&mut server);
             ours.extend((0..1_000).map(|_| server.next().unwrap()));
             let drawn = upcoming(&server, ahead);
             theirs.insert(drawn);
@@ -345,8 +376,22 @@ mod tests {
         for suffix in ours.iter().step_by(997) {
             assert_eq!(server.observe(*suffix), Observed::Collision);
         }
+        draw(&mut server);
         let drawn = upcoming(&server, 0);
         assert_eq!(server.observe(drawn), Observed::Collision, "no more can be remembered");
+    }
+
+    // Clauses: V4.13
+    #[test]
+    fn a_counter_that_comes_near_is_a_collision() {
+        let mut server = ServerNonce::new(MANY);
+        assert_eq!(server.observe([0, 0, 0, 1]), Observed::Fine);
+        draw(&mut server);
+        let near = u32::from_be_bytes(upcoming(&server, 5)) ^ 1 << 31;
+        assert_eq!(server.observe(near.to_be_bytes()), Observed::Fine, "not our half");
+        assert_eq!(server.observe((near + 1).to_be_bytes()), Observed::Fine, "a step");
+        let met = upcoming(&server, 5);
+        assert_eq!(server.observe(met), Observed::Collision, "its counter wrapped");
     }
 
     #[test]
@@ -365,6 +410,7 @@ mod tests {
         let mut server = ServerNonce::new(MANY);
         assert_eq!(server.observe([0, 0, 0, 1]), Observed::Fine);
         let first = server.next().unwrap();
+        draw(&mut server);
         let drawn = upcoming(&server, 0);
         assert_eq!(server.observe(drawn), Observed::Fine);
         // As if all in between had been used.
