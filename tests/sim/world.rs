@@ -359,12 +359,14 @@ impl World {
             .filter(|voice| voice.profile != Profile::Hostile && voice.wanted.is_some())
     }
 
-    /// Whether a key was used up a moment ago, which ends a session without trouble. It happens all
-    /// the time where keys last for few packets, but not to everybody in every examination.
+    /// Whether a key was used up a moment ago, which ends a session without trouble: often where keys
+    /// are short or counters wrap, but not everybody's in every examination.
     fn renews(&mut self) -> bool {
-        let shrunk = self.plan.knobs.key_soft_packets < Knobs::default().key_soft_packets;
+        let knobs = &self.plan.knobs;
+        let often =
+            knobs.key_soft_packets < Knobs::default().key_soft_packets || knobs.counter_start != 0;
         let since = self.kit.now - RECOVERY_US;
-        let renews = shrunk && self.voices.iter().any(|voice| voice.renewed > Some(since));
+        let renews = often && self.voices.iter().any(|voice| voice.renewed > Some(since));
         self.put_off += u32::from(renews);
         renews && self.put_off <= EXAMINATIONS
     }
