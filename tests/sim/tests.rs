@@ -138,6 +138,28 @@ found! {
         at 57163 talk 0 33
     ";
 
+    /// What a chat server had missed was more than may wait on all connections together: it lost its
+    /// connection each time that it resumed.
+    fn a_chat_server_that_missed_much_can_resume_under_a_tight_limit() = "
+        seed 105721
+        voices discord.js koe discord.js discord.py discord.js hostile hostile
+        outbound_total_bytes 67180
+        at 428 join 2 0
+        at 623 join 4 0
+        at 652 join 0 0
+        at 819 join 6 0
+        at 859 join 1 0
+        at 928 join 5 0
+        at 1336 join 3 0
+        at 2112 control-stall 2 18517
+        at 3765 attack 6 170
+        at 5697 attack 5 149
+        at 6425 server-stall 97104
+        at 8444 control-stall 2 14631
+        at 22402 cut 3
+        at 23600 cut 4
+    ";
+
     /// A departure was written to a connection that had broken already, and a client without numbers
     /// was not told of it again when it resumed. Found by fuzzing.
     fn a_departure_that_was_not_read_is_told_again() = "

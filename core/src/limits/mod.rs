@@ -248,7 +248,8 @@ limits! {
     /// next one is told everything that is in force. Exhausted by one that orders and does not read.
     control_news_bytes: usize = 14_680_064, 16_384..=1_073_741_824,
         counts "connections dropped";
-    /// Bytes of a state dump that may wait on a control connection.
+    /// Bytes of a state dump that may wait on a control connection; never over half of
+    /// `outbound_total_bytes`.
     control_dump_bytes: usize = 65_536, 4_096..=1_048_576,
         counts "pauses of what is told";
     /// From the last re-statement to the removal of what was not stated again.

@@ -120,7 +120,9 @@ impl Server {
 
     /// Writes what there is to write to a chat server while little waits on its connection.
     pub(super) fn pump_news(&mut self, now: Timestamp, client: ControlId) {
-        let room_for = self.config.limits.control_dump_bytes;
+        let limits = &self.config.limits;
+        // One that catches up does not use up what may wait on all connections.
+        let room_for = limits.control_dump_bytes.min(limits.outbound_total_bytes / 2);
         while let Some(conn) = self.control(client).conn() {
             if self.outbound(conn).len() >= room_for {
                 self.stats.limits.control_dump_bytes += 1;
